@@ -1,0 +1,48 @@
+"""How log lines look: one JSON object each for machines, a short readable line for a person at a terminal."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON per record: time (RFC 3339, UTC), level, logger, message, request_id, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        request_id = getattr(record, "request_id", None)
+        if request_id:
+            entry["request_id"] = request_id
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=True)
+
+
+def logging_config(level: str, form: str) -> dict[str, Any]:
+    """The dictConfig of a process: everything to standard error, in the form `json` or `console`."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {"()": "instantlite.logs.JsonFormatter"},
+            "console": {
+                "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+                "datefmt": "%H:%M:%S",
+            },
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Django warns of each 4xx; those are the callers' business, and errors.py logs what is ours.
+            "django.request": {"level": "ERROR"},
+            "django.security": {"level": "ERROR"},
+            # It reports each failed attempt to connect while PostgreSQL is away; our own lines say that once.
+            "psycopg.pool": {"level": "ERROR"},
+        },
+    }

@@ -1,0 +1,51 @@
+"""What the OpenAPI description says in many places: the errors of a call, and shared parameters."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from instantlite import errors
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 255 visible characters. The same client repeating it within 24 h gets the same resource.",
+)
+FORMAT = OpenApiParameter(
+    "format",
+    str,
+    enum=["json", "text", "env"],
+    description="`env` answers a line for an .env file; `text` (or Accept: text/plain) the URL alone.",
+)
+
+BODY_PROBLEMS = (
+    errors.INVALID_REQUEST,
+    errors.MALFORMED_BODY,
+    errors.PAYLOAD_TOO_LARGE,
+    errors.UNSUPPORTED_MEDIA_TYPE,
+)
+TOKEN_PROBLEMS = (errors.INVALID_REQUEST, errors.NOT_FOUND, errors.GONE)
+_ANYWHERE = (errors.METHOD_NOT_ALLOWED, errors.INTERNAL_ERROR, errors.DATABASE_UNAVAILABLE)
+
+
+class Problem(serializers.Serializer[Any]):
+    """The one shape of every error."""
+
+    ok = serializers.BooleanField(help_text="Always false.")
+    error = serializers.CharField(help_text="A short stable code; docs/errors.md lists them.")
+    message = serializers.CharField(help_text="What to do next.")
+    request_id = serializers.CharField(help_text="Under which the server's logs know this request.")
+    retry_after_seconds = serializers.IntegerField(required=False, help_text="Where waiting helps.")
+
+
+def problems(*codes: errors.Code) -> dict[Any, Any]:
+    """The error answers of a call, those that every call can give among them."""
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys((*codes, *_ANYWHERE)):
+        by_status.setdefault(code.status, []).append(f"`{code.name}`: {code.meaning}")
+    return {
+        (status, "application/json"): OpenApiResponse(Problem, description=" ".join(lines))
+        for status, lines in sorted(by_status.items())
+    }

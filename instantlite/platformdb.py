@@ -1,0 +1,21 @@
+"""The service's own database, beyond what Django's ORM says."""
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+
+def let_go_of_connection() -> None:
+    """Gives this thread's connection back to the pool before a wait on something else.
+
+    A process has a handful of them. Fifty callers that wait for a build must not hold what the builder needs.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def connect() -> psycopg.Connection[tuple[object, ...]]:
+    """A connection of one's own, outside the pool, for LISTEN: autocommit, its user closes it."""
+    return psycopg.connect(
+        settings.PLATFORM_URL, autocommit=True, application_name="instantlite listener", connect_timeout=3
+    )

@@ -1,0 +1,67 @@
+"""The outermost middleware: gives each request its id, and answers for exceptions that nobody foresaw."""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
+
+from instantlite import errors
+
+log = logging.getLogger("instantlite.recovery")
+
+# A caller may bring its own id to find its request again in our logs, as long as it cannot forge a log line with it.
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+# Django turns these into calls of handler400, 403 and 404 by itself (errors.py has them).
+_LEFT_TO_DJANGO = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError)
+
+
+class RecoveryMiddleware:
+    """Sets `request.request_id` and the header `X-Request-Id`; turns an unhandled exception into a logged 500."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        offered = request.headers.get("X-Request-Id", "")
+        request_id = offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid.uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]  # Django's request takes any attribute
+        too_large = request.META.get("instantlite.body_too_large")
+        answer = too_large_answer(request, too_large) if too_large else self.get_response(request)
+        if answer.status_code == 405 and not answer.headers.get("Content-Type", "").startswith("application/json"):
+            answer = _method_not_allowed(request, answer)
+        answer["X-Request-Id"] = request_id
+        return answer
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Called by Django for an exception that a view let through; what nobody can name is logged, once."""
+        if isinstance(exception, _LEFT_TO_DJANGO):
+            return None
+        if isinstance(exception, UnreadablePostError):
+            broken = errors.ApiError(errors.MALFORMED_BODY, "The body broke off before its end; send it again.")
+            return errors.answer(request, broken)
+        error = errors.describe(exception)
+        if error is None:
+            error = errors.internal_error(request)
+            log.exception("unhandled exception", extra={"request_id": errors.request_id(request)})
+        return errors.answer(request, error)
+
+
+def _method_not_allowed(request: HttpRequest, bare: HttpResponse) -> HttpResponse:
+    """Django's own 405 has no body; this one says which methods there are."""
+    allowed = bare.headers.get("Allow", "")
+    message = f"Method {request.method!r} is not allowed here; use {allowed}."
+    return errors.answer(request, errors.ApiError(errors.METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
+
+
+def too_large_answer(request: HttpRequest, limit: int) -> HttpResponse:
+    """413 for a body that wsgi.py refused to read. `limit` is in bytes."""
+    return errors.answer(
+        request,
+        errors.ApiError(errors.PAYLOAD_TOO_LARGE, f"The body may have {limit} bytes at most; send a smaller one."),
+    )

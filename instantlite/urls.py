@@ -1,0 +1,23 @@
+"""The paths of the project: each app's, the probes, the description of the API, admin, the landing page."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from instantlite import health, landing
+
+handler400 = "instantlite.errors.bad_request"
+handler403 = "instantlite.errors.permission_denied"
+handler404 = "instantlite.errors.not_found"
+handler500 = "instantlite.errors.server_error"
+
+urlpatterns = [
+    path("", landing.landing, name="landing"),
+    path("", include("provisioning.urls")),
+    re_path(r"^livez/?$", health.livez, name="livez"),
+    re_path(r"^readyz/?$", health.readyz, name="readyz"),
+    re_path(r"^healthz/?$", health.healthz, name="healthz"),
+    re_path(r"^openapi\.json/?$", SpectacularJSONAPIView.as_view(), name="openapi"),
+    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    path("admin/", admin.site.urls),
+]
