@@ -6,12 +6,12 @@ monkey.patch_all()
 
 from typing import Any  # noqa: E402 — the patch comes before everything that may import socket or threading
 
-from instantlite import config  # noqa: E402
+from instantlite import config as _configuration  # noqa: E402
 
 try:
-    _config = config.load()
-except config.ConfigError as error:
-    config.fatal(error)
+    _config = _configuration.load()
+except _configuration.ConfigError as error:
+    _configuration.fatal(error)
 
 bind = f"{_config.server.host}:{_config.server.port}"
 workers = _config.server.workers

@@ -1,5 +1,6 @@
 """Django settings, made from the configuration (config.py). Nothing else reads YAML or the environment."""
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -17,23 +18,35 @@ django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+# Before the first `manage.py up` the embedded server has no address yet. Commands that need no database (up,
+# makemigrations --check, mypy) still have to load this file; one that does need it fails to connect and says so.
+_NOT_SET_UP = "postgresql://instantlite@127.0.0.1:1/instantlite"
+
+
+def _load() -> tuple[configuration.Config, bool]:
+    """The configuration, and whether its database is the embedded one: that stands in where none is named."""
+    named = configuration.load()
+    if named.database.platform_url:
+        return named, False
+    kept = embedded.urls(named.server.data_dir)
+    if kept is None:
+        return named, True
+    addresses = {"DATABASE_URL": kept.platform}
+    if not named.clusters():
+        addresses["CUSTOMER_DATABASE_URL"] = kept.customer
+    return configuration.load(os.environ | addresses), True
+
+
 try:
-    INSTANTLITE = configuration.load()
+    INSTANTLITE, _is_embedded = _load()
 except configuration.ConfigError as error:
     configuration.fatal(error)
 
 _server = INSTANTLITE.server
 _database = INSTANTLITE.database
-_embedded = None if _database.platform_url else embedded.urls(_server.data_dir)
-# Before the first `manage.py up` the embedded server has no address yet. Commands that need no database (up,
-# makemigrations --check, mypy) still have to load this file; one that does need it fails to connect and says so.
-_NOT_SET_UP = "postgresql://instantlite@127.0.0.1:1/instantlite"
-PLATFORM_URL = _database.platform_url or (_embedded.platform if _embedded else _NOT_SET_UP)
-
-# The clusters that tenants' databases are made on. An embedded server is one, when nothing else is named.
+PLATFORM_URL = _database.platform_url or _NOT_SET_UP
+# The clusters that tenants' databases are made on, by name.
 CLUSTERS = {cluster.name: cluster for cluster in INSTANTLITE.clusters()}
-if not CLUSTERS and _embedded:
-    CLUSTERS = {"default": configuration.ClusterConfig.at("default", _embedded.customer)}
 
 
 def _secret_key() -> str:
@@ -46,7 +59,7 @@ def _secret_key() -> str:
     kept = _server.data_dir / "secret_key"
     if kept.is_file():
         return kept.read_text().strip()
-    if _database.platform_url and "up" not in sys.argv[1:2]:
+    if not _is_embedded and "up" not in sys.argv[1:2]:
         configuration.fatal(
             configuration.ConfigError(
                 "SECRET_KEY",

@@ -120,7 +120,7 @@ def _trial(cluster: ClusterConnections) -> Iterator[Finding]:
 
 
 def _as_tenant(cluster: ClusterConnections, name: str, secret: str, template: str) -> Iterator[Finding]:
-    url = settings.CLUSTERS[cluster.name].public_url(name, secret, name)
+    url = postgres.public_url(settings.CLUSTERS[cluster.name], name, secret)
     try:
         with psycopg.connect(url, connect_timeout=5) as tenant:
             found = {str(row[0]) for row in tenant.execute("SELECT extname FROM pg_extension").fetchall()}

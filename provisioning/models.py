@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from instantlite.housekeeping import WAKE_CHANNEL
 from instantlite.resource import EphemeralQuerySet, EphemeralResource, State, Wish
 from provisioning import credentials
+from provisioning.postgres import public_url
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -282,4 +283,4 @@ class Database(EphemeralResource):
     @property
     def connection_url(self) -> str:
         """What a tenant connects with, as it stands, in psql and every driver."""
-        return settings.CLUSTERS[self.cluster_id].public_url(self.db_name, self.password, self.db_name)
+        return public_url(settings.CLUSTERS[self.cluster_id], self.db_name, self.password)

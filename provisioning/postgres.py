@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from instantlite.config import ClusterConfig
 from provisioning.connections import ClusterConnections, Connection
 
 
@@ -40,6 +42,16 @@ class Inventory:
     databases: frozenset[str]
     roles: frozenset[str]
     roles_with_login: frozenset[str]
+
+
+def public_url(config: ClusterConfig, name: str, password: str) -> str:
+    """What a tenant connects with, as it stands, in psql and every driver: `postgresql://` (SQLAlchemy refuses
+    `postgres://`), characters that need no escaping, and `sslmode` where the cluster's own URL has one.
+    """
+    host = f"[{config.public_host}]" if ":" in config.public_host else config.public_host
+    sslmode = conninfo_to_dict(config.url).get("sslmode")
+    query = f"?sslmode={sslmode}" if sslmode else ""
+    return f"postgresql://{name}:{password}@{host}:{config.public_port}/{name}{query}"
 
 
 def _run(connection: Connection, *statements: Composable) -> None:
