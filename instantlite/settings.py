@@ -38,7 +38,7 @@ def _load() -> tuple[configuration.Config, bool]:
 
 
 try:
-    INSTANTLITE, _is_embedded = _load()
+    INSTANTLITE, EMBEDDED = _load()
 except configuration.ConfigError as error:
     configuration.fatal(error)
 
@@ -59,7 +59,7 @@ def _secret_key() -> str:
     kept = _server.data_dir / "secret_key"
     if kept.is_file():
         return kept.read_text().strip()
-    if not _is_embedded and "up" not in sys.argv[1:2]:
+    if not EMBEDDED and "up" not in sys.argv[1:2]:
         configuration.fatal(
             configuration.ConfigError(
                 "SECRET_KEY",
@@ -181,10 +181,10 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served from the apps' own folders, found once at the start: no build step between a clone and a running server.
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ROOT = None
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 3600
 

@@ -67,7 +67,7 @@ class Command(BaseCommand):
         server.data_dir.mkdir(parents=True, exist_ok=True)
         # Both change what the settings say, and settings are read once, when Python starts.
         stale = _make_secret_key(server.data_dir)
-        if _needs_embedded():
+        if settings.EMBEDDED:
             stale = embedded.urls(server.data_dir) is None or stale
             database = embedded.EmbeddedServer(server.data_dir)
             started.callback(database.stop)
@@ -112,7 +112,7 @@ def _require_free_port(host: str, port: int) -> None:
 
 def _make_secret_key(data_dir: Path) -> bool:
     """Create DATA_DIR/secret_key if nobody has given a key; return whether it was created."""
-    if os.environ.get("SECRET_KEY"):
+    if settings.INSTANTLITE.server.secret_key:
         return False
     key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(50))
     # Linked into place when complete: no reader, and no start after a crash, ever sees half a key, and of
@@ -128,10 +128,6 @@ def _make_secret_key(data_dir: Path) -> bool:
     finally:
         partial.unlink()
     return True
-
-
-def _needs_embedded() -> bool:
-    return not os.environ.get("DATABASE_URL") and not settings.INSTANTLITE.database.platform_url
 
 
 def _make_admin() -> str | None:
