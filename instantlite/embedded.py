@@ -48,9 +48,7 @@ class EmbeddedServer:
     Any number of processes may start it; one that stops it stops it for all of them.
     """
 
-    def __init__(
-        self, data_dir: Path, *, version: int = 18, durable: bool = True, bin_dir: Path | None = None
-    ) -> None:
+    def __init__(self, data_dir: Path, *, version: int = 18, durable: bool = True, bin_dir: Path | None = None) -> None:
         """Touch nothing yet. `bin_dir` uses the PostgreSQL in that folder in place of the wheel's `version`;
         `durable=False` is for tests: a power cut then breaks the cluster.
         """
@@ -142,9 +140,7 @@ class EmbeddedServer:
     def _run(self, home: Home, programs: Path, account: place.Account, port: int) -> None:
         """Have the server running and accepting connections."""
         if not account.reaches(home.root):
-            raise EmbeddedError(
-                f"account {account.name} can no longer enter {home.root}; open the folders above it"
-            )
+            raise EmbeddedError(f"account {account.name} can no longer enter {home.root}; open the folders above it")
         place.private_folder(home.sockets, account)
         place.private_folder(home.log, account)
         # Asked before we look for a server: one that is just starting has its pid file before it has the

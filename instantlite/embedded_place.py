@@ -45,9 +45,7 @@ class Account:
     uid: int
     gid: int
 
-    def run(
-        self, command: Sequence[str | Path], *, keep: Sequence[int] = ()
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, command: Sequence[str | Path], *, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
         """Run a command as this account; return it finished, with its output, whatever its exit code.
 
         `keep` are file descriptors the command inherits. The command gets a session of its own, so that
@@ -190,9 +188,7 @@ def choose_home(folder: Path, account: Account) -> Path:
     home = SHARED / f"{digest}-{secrets.token_hex(3)}"
     home.mkdir(mode=0o755, parents=True)
     if not account.reaches(home):
-        raise EmbeddedError(
-            f"account {account.name} can enter neither {folder} nor {home}; choose another data folder"
-        )
+        raise EmbeddedError(f"account {account.name} can enter neither {folder} nor {home}; choose another data folder")
     return home
 
 
@@ -207,9 +203,7 @@ def usable_programs(version: int, bin_dir: Path | None, account: Account) -> tup
         programs = _copied(programs, version)
         major = _major(programs, account)
     if major is None:
-        raise EmbeddedError(
-            f"account {account.name} cannot run {programs}/postgres; reinstall it, or set DATABASE_URL"
-        )
+        raise EmbeddedError(f"account {account.name} cannot run {programs}/postgres; reinstall it, or set DATABASE_URL")
     return programs, major
 
 
@@ -260,9 +254,7 @@ def private_folder(path: Path, account: Account) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    refusal = EmbeddedError(
-        f"{path} is not a private folder of account {account.name}; remove it and start again"
-    )
+    refusal = EmbeddedError(f"{path} is not a private folder of account {account.name}; remove it and start again")
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:

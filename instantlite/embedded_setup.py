@@ -71,9 +71,7 @@ def read_record(folder: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise EmbeddedError(
-            f"{path} cannot be read ({error.strerror}); run as the account that made it"
-        ) from error
+        raise EmbeddedError(f"{path} cannot be read ({error.strerror}); run as the account that made it") from error
     except (ValueError, TypeError, KeyError) as error:
         raise EmbeddedError(f"{path} is damaged; delete it, and the next start sets new passwords") from error
 
@@ -94,9 +92,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 def new_record(version: int, home: Path, account: Account) -> Record:
     """Choose a port and passwords."""
-    return Record(
-        version, free_port(), str(home), account.name, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    )
+    return Record(version, free_port(), str(home), account.name, secrets.token_urlsafe(32), secrets.token_urlsafe(32))
 
 
 def free_port() -> int:

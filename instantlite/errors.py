@@ -174,13 +174,17 @@ def wants_page(request: HttpRequest) -> bool:
 def answer(request: HttpRequest, error: ApiError) -> HttpResponse:
     """The error as a page for a browser, as JSON for everybody else."""
     if wants_page(request):
-        return render(request, "error.html", {"error": error, "request_id": request_id(request)}, status=error.code.status)
+        return render(
+            request, "error.html", {"error": error, "request_id": request_id(request)}, status=error.code.status
+        )
     return response(error, request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400: a forged Host, a malformed form, a cookie that was tampered with."""
-    return answer(request, ApiError(INVALID_REQUEST, "The request could not be understood: check its headers and body."))
+    return answer(
+        request, ApiError(INVALID_REQUEST, "The request could not be understood: check its headers and body.")
+    )
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -45,7 +45,9 @@ class TtlField(serializers.Field[Any, Any, Any, Any]):
         try:
             ttl = parse_duration(int(data) if str(data).isascii() and str(data).isdigit() else data)
         except ValueError as error:
-            raise serializers.ValidationError(f'{error} (write seconds, or a duration such as "90s" or "2h").') from error
+            raise serializers.ValidationError(
+                f'{error} (write seconds, or a duration such as "90s" or "2h").'
+            ) from error
         if not SHORTEST_TTL <= ttl <= longest:
             raise serializers.ValidationError(_range(longest))
         return ttl
@@ -74,7 +76,9 @@ class NewResource(StrictSerializer):
     """The body of `POST /…/new`. All of it may be left out."""
 
     name = NameField(required=False, allow_null=True, help_text="Up to 120 characters; a friendly one is made up.")
-    ttl = TtlField(required=False, allow_null=True, help_text='Seconds, or "90s", "2h"; 60 s up to the server\'s maximum.')
+    ttl = TtlField(
+        required=False, allow_null=True, help_text='Seconds, or "90s", "2h"; 60 s up to the server\'s maximum.'
+    )
 
 
 class ExtendResource(StrictSerializer):

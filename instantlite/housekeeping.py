@@ -86,7 +86,7 @@ class Housekeeper:
         except DatabaseError as error:
             log.warning("%s stopped: %s", step.name, str(error).split("\n", 1)[0])
             return False
-        except Exception:  # noqa: BLE001 — one step's bug must not end the others
+        except Exception:
             log.exception("%s failed", step.name)
             return False
         return True

@@ -21,7 +21,9 @@ class Offer:
 
 OFFERS = (
     Offer("PostgreSQL database", "/db/new", "A database of your own, with pgvector, ready to connect to.", True),
-    Offer("Webhook inbox", "/webhook/new", "A URL that takes any request, and a page that shows each as it came.", False),
+    Offer(
+        "Webhook inbox", "/webhook/new", "A URL that takes any request, and a page that shows each as it came.", False
+    ),
     Offer("Redis cache", "/cache/new", "A user and a key prefix of your own on a shared Redis.", False),
 )
 

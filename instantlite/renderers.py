@@ -1,10 +1,11 @@
 """The forms of an answer: JSON, the bare URL for a shell variable, a line for an .env file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -42,12 +43,12 @@ class Negotiation(BaseContentNegotiation):
 
     parameters: ClassVar = frozenset({"format"})
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         wanted = (request.content_type or "").partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == wanted), None)
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         by_format = {renderer.format: renderer for renderer in renderers}
         unknown = next((name for name in request.query_params if name not in self.parameters), None)
@@ -56,7 +57,7 @@ class Negotiation(BaseContentNegotiation):
         wanted = request.query_params.get("format")
         if wanted is not None and wanted not in by_format:
             raise ValidationError({"format": f"choose one of {', '.join(sorted(by_format))}."})
-        default = "text" if _prefers_text(request) and "text" in by_format else renderers[0].format
+        default = "text" if _prefers_text(request) and "text" in by_format else next(iter(by_format))
         chosen = by_format[wanted or default]
         return chosen, chosen.media_type or ""
 

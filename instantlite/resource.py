@@ -8,7 +8,7 @@ import json
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from django.conf import settings
 from django.db import models
@@ -60,27 +60,29 @@ class Wish:
         return self.ttl or settings.INSTANTLITE.limits.default_ttl
 
 
-class EphemeralQuerySet(models.QuerySet[Any]):
+Resource = TypeVar("Resource", bound="EphemeralResource")
+
+
+class EphemeralQuerySet(models.QuerySet[Resource]):
     """Verbs that every kind of resource shares."""
 
     def active(self) -> Self:
         """In somebody's hands and not past its expiry."""
         return self.filter(state=State.ACTIVE, expires_at__gt=Now())
 
-    def by_token(self, token: str) -> Any | None:
+    def by_token(self, token: str) -> Resource | None:
         """The resource of a token, annotated `is_active`; None for a token that is not ours."""
         resource_id = keys.resource_id_of(self.model.kind, token)
         if resource_id is None:
             return None
         alive = Q(state=State.ACTIVE, expires_at__gt=Now())
-        return (
-            self.exclude(created_at=None)
-            .annotate(is_active=models.ExpressionWrapper(alive, output_field=models.BooleanField()))
-            .filter(pk=resource_id)
-            .first()
-        )
+        handed_out = self.exclude(created_at=None).filter(pk=resource_id)
+        found = handed_out.annotate(
+            is_active=models.ExpressionWrapper(alive, output_field=models.BooleanField())
+        ).first()
+        return cast("Resource | None", found)
 
-    def by_idempotency(self, wish: Wish) -> Any | None:
+    def by_idempotency(self, wish: Wish) -> Resource | None:
         """The resource that this client made with this key."""
         return self.filter(idempotency_mac=wish.idempotency_mac).first()
 
@@ -105,6 +107,8 @@ class EphemeralResource(models.Model):
     """A thing with an owner and an expiry. `created_at` is when its owner got it, not when it was built."""
 
     kind: ClassVar[str]
+    if TYPE_CHECKING:
+        is_active: bool  # as by_token() found it, by the database's clock
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=120, blank=True)

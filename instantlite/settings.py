@@ -7,7 +7,6 @@ from pathlib import Path
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
-
 from psycopg.conninfo import conninfo_to_dict
 
 from instantlite import config as configuration

@@ -24,7 +24,7 @@ class Finding:
 
 
 def check(name: str) -> Iterator[Finding]:
-    """Every finding for a configured cluster: what is said of it first, then a trial: a database made, used, dropped."""
+    """Every finding for a configured cluster: what it says of itself, then a trial: a database made, used, dropped."""
     cluster = connections.to(name)
     try:
         with cluster.use() as admin:
@@ -58,21 +58,26 @@ def _rights(admin: Connection) -> Iterator[Finding]:
         not superuser,
         f"role {name} is {'' if superuser else 'not '}a superuser; it should not be one: a fault of ours would be "
         "a fault without limits",
-        f"CREATE ROLE instantlite_provisioner LOGIN CREATEDB CREATEROLE PASSWORD '…';  -- and name it in the "
-        "cluster's URL" if superuser else "",
+        "CREATE ROLE instantlite_provisioner LOGIN CREATEDB CREATEROLE PASSWORD '…';  -- and name it in the "
+        "cluster's URL"
+        if superuser
+        else "",
     )
     for granted, attribute, why in (
         (createdb, "CREATEDB", "to make databases"),
         (createrole, "CREATEROLE", "to make tenants' roles"),
     ):
         has = bool(granted or superuser)
-        yield Finding(has, f"role {name} {'has' if has else 'lacks'} {attribute}, {why}", f"ALTER ROLE {quoted} {attribute};")
+        yield Finding(
+            has, f"role {name} {'has' if has else 'lacks'} {attribute}, {why}", f"ALTER ROLE {quoted} {attribute};"
+        )
 
 
 def _public_privileges(admin: Connection) -> Iterator[Finding]:
     rows = admin.execute(
-        "SELECT datname, quote_ident(datname), quote_ident(current_user) FROM pg_database WHERE has_database_privilege('public', oid, 'CONNECT') "
-        "OR has_database_privilege('public', oid, 'TEMPORARY') ORDER BY datname"
+        "SELECT datname, quote_ident(datname), quote_ident(current_user) FROM pg_database "
+        "WHERE has_database_privilege('public', oid, 'CONNECT') OR has_database_privilege('public', oid, 'TEMPORARY') "
+        "ORDER BY datname"
     ).fetchall()
     if not rows:
         yield Finding(True, "PUBLIC has neither CONNECT nor TEMPORARY on any database")
@@ -134,6 +139,6 @@ def _as_tenant(cluster: ClusterConnections, name: str, secret: str, template: st
         else:
             yield Finding(
                 False,
-                f"tenants do not have extension {extension}: the role may not create it, and template1 does not hold it",
+                f"tenants lack extension {extension}: this role may not create it, template1 does not hold it",
                 f'\\connect template1\nCREATE EXTENSION "{extension}";\nDROP DATABASE {template};  -- it is made anew',
             )

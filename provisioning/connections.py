@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 from django.conf import settings
+from psycopg.conninfo import make_conninfo
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -53,7 +54,7 @@ class ClusterConnections:
     def connect(self, dbname: str | None = None) -> Connection:
         """A new connection, to the maintenance database or another one of the cluster. Its user closes it."""
         return psycopg.connect(
-            self.url,
+            make_conninfo(self.url, **({"dbname": dbname} if dbname else {})),
             autocommit=True,
             application_name="instantlite admin",
             connect_timeout=max(2, round(self.connect_timeout)),
@@ -62,7 +63,6 @@ class ClusterConnections:
             # A statement that waits for a lock of a tenant's must not hold a caller up for ever.
             options="-c statement_timeout=30s -c lock_timeout=10s",
             keepalives_idle=30,
-            **({"dbname": dbname} if dbname else {}),
         )
 
     def close_idle(self) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets as randomness
 from datetime import timedelta
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -38,6 +38,8 @@ def recipe() -> str:
 
 
 class ClusterQuerySet(models.QuerySet["Cluster"]):
+    """Where databases can go."""
+
     def sync(self) -> None:
         """Makes a row for each configured cluster; others stay, for the databases that they still hold."""
         for name, config in settings.CLUSTERS.items():
@@ -51,14 +53,12 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         """Configured, and not found to be down a moment ago."""
         return self.filter(name__in=settings.CLUSTERS).filter(Q(down_until=None) | Q(down_until__lte=Now()))
 
-    def with_load(self) -> Self:
-        """Annotates `load`: databases that the cluster holds, whatever their state."""
-        return self.annotate(load=Count("databases", filter=~Q(databases__state=State.GONE)))
-
     def for_placement(self) -> "Cluster | None":
         """The accepting cluster with the smallest share of its capacity in use; None if all are full or away."""
-        free = self.reachable().filter(state=Cluster.State.ACCEPTING).with_load().filter(load__lt=F("max_databases"))
-        return free.order_by(F("load") * 1.0 / F("max_databases"), "name").first()
+        load = Count("databases", filter=~Q(databases__state=State.GONE))
+        accepting = self.reachable().filter(state=Cluster.State.ACCEPTING)
+        free = accepting.annotate(load=load).filter(load__lt=F("max_databases"))
+        return cast("Cluster | None", free.order_by(F("load") * 1.0 / F("max_databases"), "name").first())
 
     def mark_down(self, name: str, reason: str) -> bool:
         """Leaves a cluster alone for a while. True for the one caller who found out first."""
@@ -139,7 +139,9 @@ RETURNING d.*
 """
 
 
-class DatabaseQuerySet(EphemeralQuerySet):
+class DatabaseQuerySet(EphemeralQuerySet["Database"]):
+    """A database's transitions."""
+
     def claim(self, wish: Wish) -> "Database | None":
         """Hands a finished database to `wish`'s caller; None when the pool is empty.
 
@@ -268,7 +270,9 @@ class Database(EphemeralResource):
             models.Index(fields=["built_at"], name="db_ready", condition=Q(state="ready")),
             models.Index(fields=["expires_at"], name="db_expiry", condition=Q(state="active")),
             models.Index(fields=["lease_until"], name="db_lease", condition=Q(state__in=["building", "dropping"])),
-            models.Index(fields=["role_stale_since"], name="db_stale_role", condition=Q(role_stale_since__isnull=False)),
+            models.Index(
+                fields=["role_stale_since"], name="db_stale_role", condition=Q(role_stale_since__isnull=False)
+            ),
             models.Index(fields=["cluster"], name="db_alive", condition=~Q(state="gone")),
             # Admin's filters and the dashboard's charts.
             models.Index(fields=["created_at"], name="db_created"),

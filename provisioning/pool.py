@@ -94,7 +94,7 @@ def _open(database: Database) -> bool:
         return False
     except psycopg.Error as error:
         # The cluster answers, but not with this database: somebody dropped it, or the role, behind our back.
-        log.error("database %s cannot be opened: %s", database.db_name, error)  # noqa: TRY400 — the line says it all
+        log.error("database %s cannot be opened: %s", database.db_name, error)
         discard(database, State.ACTIVE, error=str(error))
         return False
     return True

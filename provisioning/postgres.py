@@ -218,9 +218,7 @@ def usage(cluster: ClusterConnections, name: str) -> Usage | None:
 def inventory(cluster: ClusterConnections, prefix: str) -> Inventory:
     """Every database and role whose name starts with `prefix`, templates included."""
     with cluster.use() as admin:
-        databases = admin.execute(
-            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
-        ).fetchall()
+        databases = admin.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]).fetchall()
         roles = admin.execute(
             "SELECT rolname, rolcanlogin FROM pg_roles WHERE starts_with(rolname, %s)", [prefix]
         ).fetchall()
@@ -233,4 +231,3 @@ def inventory(cluster: ClusterConnections, prefix: str) -> Inventory:
 
 def _names(rows: Iterable[tuple[object, ...]]) -> frozenset[str]:
     return frozenset(str(row[0]) for row in rows)
-

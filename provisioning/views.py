@@ -1,6 +1,6 @@
 """The API of databases. A view translates HTTP, makes one domain call, and renders."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -141,8 +141,9 @@ def _as_error(exception: Exception) -> ApiError | None:
     match exception:
         case roles.Gone():
             return ApiError(
-                errors.GONE, "This database has expired or was deleted. Make a new one with POST /db/new "
-                "(with another Idempotency-Key, if you send one)."
+                errors.GONE,
+                "This database has expired or was deleted. Make a new one with POST /db/new "
+                "(with another Idempotency-Key, if you send one).",
             )
         case roles.LifetimeReached():
             return ApiError(

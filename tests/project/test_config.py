@@ -21,7 +21,7 @@ from instantlite.config import (
     markdown,
     parse_duration,
 )
-from instantlite.config_duration import write_duration
+from instantlite.config.duration import write_duration
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "hunter2verysecret"
@@ -355,9 +355,7 @@ def test_secrets_are_not_in_the_repr() -> None:
         ({"APP_URL": "http://[::2]:80"}, "http://[::2]:80", "[::2]"),
     ],
 )
-def test_the_app_url_and_allowed_hosts_come_resolved(
-    environ: dict[str, str], app_url: str, first_host: str
-) -> None:
+def test_the_app_url_and_allowed_hosts_come_resolved(environ: dict[str, str], app_url: str, first_host: str) -> None:
     server = load(environ).server
     assert server.app_url == app_url
     assert server.allowed_hosts[0] == first_host
@@ -544,9 +542,7 @@ def test_a_process_with_a_broken_file_says_one_line_and_exits_with_1() -> None:
     done = run(START, CONFIG_PATH="broken.yaml")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == (
-        'instantlite: fatal: broken.yaml: server.prot: unknown option; did you mean "port"?\n'
-    )
+    assert done.stderr == ('instantlite: fatal: broken.yaml: server.prot: unknown option; did you mean "port"?\n')
 
 
 def test_a_process_reads_its_own_environment() -> None:

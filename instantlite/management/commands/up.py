@@ -163,15 +163,11 @@ def _wait_until_live(gunicorn: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if gunicorn.poll() is not None:
-            raise Fatal(
-                f"the web server did not start (exit code {gunicorn.returncode}); its lines above say why"
-            )
+            raise Fatal(f"the web server did not start (exit code {gunicorn.returncode}); its lines above say why")
         if _is_live(port):
             return
         time.sleep(0.05)
-    raise Fatal(
-        f"no answer on port {port} in {READY_SECONDS:.0f} s; the web server's lines above may say why"
-    )
+    raise Fatal(f"no answer on port {port} in {READY_SECONDS:.0f} s; the web server's lines above may say why")
 
 
 def _is_live(port: int) -> bool:

@@ -21,7 +21,8 @@ class Command(BaseCommand):
         if unknown or not names:
             known = ", ".join(settings.CLUSTERS) or "none: set CUSTOMER_DATABASE_URL, or start the embedded server"
             raise CommandError(f"no such cluster in the configuration (there are: {known})")
-        if not all([self._report(name) for name in names]):
+        good = [self._report(name) for name in names]
+        if not all(good):
             raise CommandError("something is missing; run the SQL above as an administrator, then check again")
 
     def _report(self, name: str) -> bool:

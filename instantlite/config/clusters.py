@@ -5,9 +5,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from instantlite.config_read import Records, option, required
-from instantlite.config_urls import PostgresUrl
-from instantlite.config_values import BadValue, Duration, Integer, Listing, Text
+from instantlite.config.read import Records, option, required
+from instantlite.config.urls import PostgresUrl
+from instantlite.config.values import BadValue, Duration, Integer, Listing, Text
 
 _HOST = Text("host name or address", r"[A-Za-z0-9._:-]{1,253}")
 _PUBLIC_PORT = Integer(0, 65535)
@@ -29,9 +29,7 @@ class ClusterConfig:
     )
     public_host: str = option(_HOST, "", "Host that tenants are told; empty means the host of `url`.")
     public_port: int = option(_PUBLIC_PORT, 0, "Port that tenants are told; 0 means the port of `url`.")
-    max_databases: int = option(
-        _MAX_DATABASES, 1000, "Most databases placed on the cluster, those kept warm included."
-    )
+    max_databases: int = option(_MAX_DATABASES, 1000, "Most databases placed on the cluster, those kept warm included.")
 
 
 @dataclass(frozen=True)

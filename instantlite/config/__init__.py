@@ -1,8 +1,8 @@
 """The service's configuration: defaults, then config.yaml, then the environment, read once at the start.
 
-The sections and their options are in config_sections.py and config_clusters.py, the kinds of value in
-config_values.py and config_urls.py, the reading in config_read.py, and the reference page is made in
-config_docs.py. Nothing here needs Django.
+The sections and their options are in sections.py and clusters.py, the kinds of value in
+values.py and urls.py, the reading in read.py, and the reference page is made in
+docs.py. Nothing here needs Django.
 """
 
 import os
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from instantlite import config_docs
-from instantlite.config_clusters import ClusterConfig, PoolConfig, PostgresConfig
-from instantlite.config_docs import Option
-from instantlite.config_duration import parse_duration
-from instantlite.config_read import (
+from instantlite.config import docs
+from instantlite.config.clusters import ClusterConfig, PoolConfig, PostgresConfig
+from instantlite.config.docs import Option
+from instantlite.config.duration import parse_duration
+from instantlite.config.read import (
     ConfigError,
     Environment,
     blaming,
@@ -24,7 +24,7 @@ from instantlite.config_read import (
     read_file,
     refuse_unknown,
 )
-from instantlite.config_sections import (
+from instantlite.config.sections import (
     DatabaseConfig,
     HousekeepingConfig,
     LimitsConfig,
@@ -32,8 +32,8 @@ from instantlite.config_sections import (
     RedisConfig,
     ServerConfig,
 )
-from instantlite.config_urls import address
-from instantlite.config_values import BadValue
+from instantlite.config.urls import address
+from instantlite.config.values import BadValue
 
 __all__ = [
     "ClusterConfig",
@@ -91,9 +91,7 @@ class Config:
             return ()
         short = self.postgres
         return (
-            _with_address(
-                ClusterConfig("default", url, short.public_host, short.public_port, short.max_databases)
-            ),
+            _with_address(ClusterConfig("default", url, short.public_host, short.public_port, short.max_databases)),
         )
 
 
@@ -130,17 +128,17 @@ def fatal(error: ConfigError) -> NoReturn:
 def describe() -> Iterator[Option]:
     """Yield every option in the file's order, those of a cluster under the section `postgres.clusters[]`."""
     for name, section in _sections().items():
-        yield from config_docs.options(name, section)
+        yield from docs.options(name, section)
 
 
 def markdown() -> str:
     """Return docs/configuration.md as a whole."""
-    return config_docs.page(_sections())
+    return docs.page(_sections())
 
 
 def example() -> str:
     """Return config.example.yaml as a whole."""
-    return config_docs.example(_sections())
+    return docs.example(_sections())
 
 
 def _sections() -> dict[str, type[Any]]:
@@ -162,7 +160,3 @@ def _with_address(cluster: ClusterConfig) -> ClusterConfig:
     """Return a cluster with the URL's host and port where none are given for the public."""
     host, port = address(cluster.url)
     return replace(cluster, public_host=cluster.public_host or host, public_port=cluster.public_port or port)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(example() if "--example" in sys.argv[1:] else markdown())

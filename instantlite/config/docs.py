@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from instantlite.config_read import DataclassInstance, Records, Spec
+from instantlite.config.read import DataclassInstance, Records, Spec
 
 _INTRO = """\
 # Configuration

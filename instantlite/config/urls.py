@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from instantlite.config_values import BadValue, Kind, as_text
+from instantlite.config.values import BadValue, Kind, as_text
 
 _ENCODE = "a character such as / ? # @ : % in a user name or password is written percent-encoded"
 POSTGRES_PORT = 5432

@@ -1,7 +1,7 @@
 """The sections of config.yaml, a frozen dataclass each: an option's type, default, reason and override.
 
 The classes check what concerns several options of one section; a BadValue names the option to change.
-The sections on tenant clusters are in config_clusters.py.
+The sections on tenant clusters are in clusters.py.
 """
 
 # ruff: noqa: RUF009 - option() and required() are dataclasses.field() with the option's metadata
@@ -12,9 +12,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from instantlite.config_read import option
-from instantlite.config_urls import PostgresUrl, Url, WebUrl
-from instantlite.config_values import (
+from instantlite.config.read import option
+from instantlite.config.urls import PostgresUrl, Url, WebUrl
+from instantlite.config.values import (
     BadValue,
     Choice,
     Duration,
@@ -52,7 +52,7 @@ class ServerConfig:
         Text("host name or address", r"[A-Za-z0-9._:-]{1,253}", required=True),
         "127.0.0.1",
         "Address to listen on; loopback by default, so that nothing is public by accident.",
-        env="HOST",
+        env="BIND_HOST",
     )
     port: int = option(Integer(1, 65535), 8000, "TCP port to listen on.", env="PORT")
     workers: int = option(
@@ -85,8 +85,7 @@ class ServerConfig:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = option(
         Listing(Network(), "networks such as 10.0.0.0/8"),
         (),
-        "Proxies whose X-Forwarded-For is believed; from anybody else the header is a way around the rate "
-        "limits.",
+        "Proxies whose X-Forwarded-For is believed; from anybody else the header is a way around the rate limits.",
         env="TRUSTED_PROXIES",
     )
     max_body_bytes: int = option(
@@ -121,9 +120,7 @@ class DatabaseConfig:
         env="CUSTOMER_DATABASE_URL",
         secret=True,
     )
-    pool_min: int = option(
-        Integer(0, 100), 1, "Connections to the platform database that each process keeps open."
-    )
+    pool_min: int = option(Integer(0, 100), 1, "Connections to the platform database that each process keeps open.")
     pool_max: int = option(
         Integer(1, 100),
         4,
@@ -133,8 +130,7 @@ class DatabaseConfig:
     pool_timeout: timedelta = option(
         Duration("1s", "60s"),
         timedelta(seconds=3),
-        "Longest wait for a free connection, after which a caller is better served by a 503 that says when "
-        "to retry.",
+        "Longest wait for a free connection, after which a caller is better served by a 503 that says when to retry.",
     )
 
     def __post_init__(self) -> None:
@@ -202,21 +198,18 @@ class HousekeepingConfig:
     mode: HousekeepingMode = option(
         Choice[HousekeepingMode](("web", "worker", "off")),
         "web",
-        "Where it runs: in the web processes, in a process of its own (`worker`), or not in this one "
-        "(`off`).",
+        "Where it runs: in the web processes, in a process of its own (`worker`), or not in this one (`off`).",
         env="HOUSEKEEPING_MODE",
     )
     interval: timedelta = option(
         Duration("1s", "30s"),
         timedelta(seconds=10),
-        "How often timed steps look for work, reaping included; short enough that expiry removes within a "
-        "minute.",
+        "How often timed steps look for work, reaping included; short enough that expiry removes within a minute.",
     )
     repair_interval: timedelta = option(
         Duration("10s", "24h"),
         timedelta(minutes=5),
-        "How often the clusters are compared with the records, which costs more than looking at the records "
-        "alone.",
+        "How often the clusters are compared with the records, which costs more than looking at the records alone.",
     )
     tombstones: timedelta = option(
         Duration("60s", "3650d"),

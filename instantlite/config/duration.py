@@ -7,9 +7,7 @@ from datetime import timedelta
 LONGEST_DURATION = timedelta(days=3650)
 _DURATION = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 _DURATION_CHARACTERS = 12
-_DURATION_HINT = (
-    "a duration is whole numbers with the units d, h, m, s in this order, such as 30s, 24h or 1h30m"
-)
+_DURATION_HINT = "a duration is whole numbers with the units d, h, m, s in this order, such as 30s, 24h or 1h30m"
 
 
 def parse_duration(text: str | int) -> timedelta:

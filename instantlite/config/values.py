@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from environ import FileAwareEnv
 
-from instantlite.config_duration import parse_duration, write_duration
+from instantlite.config.duration import parse_duration, write_duration
 
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)

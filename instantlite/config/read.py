@@ -15,7 +15,7 @@ import yaml
 from environ import FileAwareEnv
 from environ.fileaware_mapping import FileAwareMapping
 
-from instantlite.config_values import BadValue, Kind, said, within
+from instantlite.config.values import BadValue, Kind, said, within
 
 _LEFT_OVER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 
@@ -168,9 +168,7 @@ class Environment:
 def refuse_left_over(text: str) -> None:
     """Raise BadValue when a template's `${NAME}` is left in a value."""
     if match := _LEFT_OVER.search(text):
-        raise BadValue(
-            f"still holds ${{{match[1]}}}: fill in the template's variables, or leave the option out"
-        )
+        raise BadValue(f"still holds ${{{match[1]}}}: fill in the template's variables, or leave the option out")
 
 
 def read_file(path: str) -> tuple[str, dict[object, object]]:
