@@ -3,6 +3,7 @@
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 
 
 def let_go_of_connection() -> None:
@@ -16,6 +17,6 @@ def let_go_of_connection() -> None:
 
 def connect() -> psycopg.Connection[tuple[object, ...]]:
     """A connection of one's own, outside the pool, for LISTEN: autocommit, its user closes it."""
-    return psycopg.connect(
-        settings.PLATFORM_URL, autocommit=True, application_name="instantlite listener", connect_timeout=3
-    )
+    # By the name that Django uses: a test run has a database of its own on the same server.
+    address = make_conninfo(settings.PLATFORM_URL, dbname=connection.settings_dict["NAME"])
+    return psycopg.connect(address, autocommit=True, application_name="instantlite listener", connect_timeout=3)

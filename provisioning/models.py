@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets as randomness
 from datetime import timedelta
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -58,7 +58,7 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         load = Count("databases", filter=~Q(databases__state=State.GONE))
         accepting = self.reachable().filter(state=Cluster.State.ACCEPTING)
         free = accepting.annotate(load=load).filter(load__lt=F("max_databases"))
-        return cast("Cluster | None", free.order_by(F("load") * 1.0 / F("max_databases"), "name").first())
+        return free.order_by(F("load") * 1.0 / F("max_databases"), "name").first()
 
     def mark_down(self, name: str, reason: str) -> bool:
         """Leaves a cluster alone for a while. True for the one caller who found out first."""

@@ -1,0 +1,117 @@
+"""The whole service as real processes on ports of its own, for tests of pages, faults and shutdown."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from instantlite.embedded import EmbeddedServer, Urls
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Service:
+    """gunicorn with its workers, beside a PostgreSQL of its own."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    secret_key: str = field(default_factory=lambda: secrets.token_hex(32))
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.postgres = EmbeddedServer(self.folder / "data", durable=self.settings.pop("durable", "") == "yes")
+        self.urls: Urls = self.postgres.start()
+        self.manage("migrate", "-v0")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What our processes are started with: nothing of the test run's own service."""
+        return os.environ | {
+            "DATABASE_URL": self.urls.platform,
+            "CUSTOMER_DATABASE_URL": self.urls.customer,
+            "SECRET_KEY": self.secret_key,
+            "PORT": str(self.port),
+            "APP_URL": self.url,
+            "HOUSEKEEPING_MODE": "web",
+            **self.settings,
+        }
+
+    def manage(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs manage.py to its end; gives what it printed. Raises CalledProcessError."""
+        command = [sys.executable, "manage.py", *arguments]
+        options = {"check": True, "capture_output": True, "text": True, "timeout": 60} | options
+        return subprocess.run(command, cwd=PROJECT, env=self.environ, **options)
+
+    def start(self) -> "Service":
+        """Starts gunicorn and waits until it answers."""
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "instantlite.wsgi:application"]
+        log = (self.folder / "gunicorn.log").open("ab")
+        self._process = subprocess.Popen(
+            command, cwd=PROJECT, env=self.environ, stderr=log, stdout=log, process_group=0
+        )
+        wait_for(self._answers, seconds=30, what=f"the service to answer; see {self.folder / 'gunicorn.log'}")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/livez", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL to every process of ours at once, as a power cut would."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def terminate(self) -> int:
+        """SIGTERM to the master; gives its exit status."""
+        assert self._process
+        self._process.terminate()
+        status = self._process.wait(30)
+        self._process = None
+        return status
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return requests.post(f"{self.url}{path}", timeout=options.pop("timeout", 30), **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return requests.get(f"{self.url}{path}", timeout=options.pop("timeout", 30), **options)
+
+    def close(self) -> None:
+        """Everything ends."""
+        self.kill()
+        self.postgres.stop()
+
+
+def wait_for(condition: Any, *, seconds: float = 20, what: str = "it") -> Any:
+    """Asks again and again until the answer is true; gives that answer. Fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s for {what}")
