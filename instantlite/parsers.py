@@ -41,6 +41,8 @@ class MultiPartFormParser(MultiPartParser):
         parsed = super().parse(stream, media_type, parser_context)
         if parsed.files:
             raise ParseError(f"{next(iter(parsed.files))}: a file is not accepted here.")
+        if not parsed.data:
+            raise ParseError("The form has no fields; check its boundary, or send no body at all.")
         return _single_values(parsed.data)
 
 

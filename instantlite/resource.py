@@ -30,6 +30,14 @@ class State(models.TextChoices):
     GONE = "gone"
 
 
+class Gone(Exception):
+    """The resource has expired or was deleted."""
+
+
+class LifetimeReached(Exception):
+    """The resource already lives for as long as the configuration allows."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """What a caller asks for, checked. `name` None: make one up; `ttl` None: the default."""

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from instantlite.platformdb import let_go_of_connection
-from instantlite.resource import State, Wish
+from instantlite.resource import Gone, State, Wish
 from provisioning import connections, credentials, postgres
 from provisioning.connections import ClusterDown
 from provisioning.models import Cluster, Database, NoPlace
@@ -50,7 +50,7 @@ _build_slots = threading.BoundedSemaphore(settings.INSTANTLITE.pool.parallel_bui
 def hand_out(wish: Wish) -> HandedOut:
     """A database for `wish`: a finished one from the pool, else one built there and then.
 
-    Raises Unavailable, Mismatch.
+    Raises Unavailable, Mismatch, and for a repeated idempotency key Gone and ClusterDown.
     """
     deadline = time.monotonic() + settings.INSTANTLITE.pool.wait.total_seconds()
     while True:
@@ -70,7 +70,8 @@ def hand_out(wish: Wish) -> HandedOut:
 def _replay(wish: Wish) -> HandedOut | None:
     """What the same client got for the same key; None when that is so long ago that the key is free again.
 
-    The role is opened once more: the first request may have died between the claim and the opening.
+    The role is opened once more: the first request may have died between the claim and the opening. Raises Mismatch,
+    Gone when the database is not there any more, ClusterDown.
     """
     if Database.objects.forget_stale_key(wish):
         return None
@@ -79,8 +80,9 @@ def _replay(wish: Wish) -> HandedOut | None:
         return None
     if not database.asked_by(wish):
         raise Mismatch
-    if Database.objects.active().filter(pk=database.pk).exists():
-        _open_role(database)
+    if not Database.objects.active().filter(pk=database.pk).exists():
+        raise Gone
+    _open_role(database)
     return HandedOut(database, replayed=True)
 
 

@@ -11,19 +11,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from instantlite.resource import State
+from instantlite.resource import Gone, LifetimeReached, State
 from provisioning import connections, credentials, pool, postgres
 from provisioning.models import Database
 
 log = logging.getLogger("instantlite.roles")
-
-
-class Gone(Exception):
-    """The database has expired or was deleted."""
-
-
-class LifetimeReached(Exception):
-    """The database already lives for as long as the configuration allows."""
 
 
 def owned(token: str) -> Database | None:

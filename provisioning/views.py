@@ -12,7 +12,7 @@ from instantlite import errors, openapi
 from instantlite.errors import ApiError
 from instantlite.fields import ExtendResource, NewResource, Nothing, idempotency_key, parse
 from instantlite.renderers import EnvRenderer, PlainTextRenderer
-from instantlite.resource import Wish
+from instantlite.resource import Gone, LifetimeReached, Wish
 from provisioning import pool, roles, usage
 from provisioning.connections import ClusterDown
 from provisioning.models import Database
@@ -130,7 +130,7 @@ def wish_of(request: Request) -> Wish:
 
 
 def owned(token: str) -> Database:
-    """The caller's database. Raises ApiError `not_found`, roles.Gone."""
+    """The caller's database. Raises ApiError `not_found`, Gone."""
     database = roles.owned(token)
     if database is None:
         raise ApiError(errors.NOT_FOUND, "No database has this token. Check it, or make a new one with POST /db/new.")
@@ -139,13 +139,13 @@ def owned(token: str) -> Database:
 
 def _as_error(exception: Exception) -> ApiError | None:
     match exception:
-        case roles.Gone():
+        case Gone():
             return ApiError(
                 errors.GONE,
                 "This database has expired or was deleted. Make a new one with POST /db/new "
                 "(with another Idempotency-Key, if you send one).",
             )
-        case roles.LifetimeReached():
+        case LifetimeReached():
             return ApiError(
                 errors.LIFETIME_REACHED,
                 "This database already lives for as long as this server allows. Make a new one with POST /db/new.",

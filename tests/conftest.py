@@ -7,9 +7,16 @@ import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from provisioning import connections, postgres
-from provisioning.models import Cluster
+from instantlite.resource import State
+from provisioning import connections, pool, postgres
+from provisioning.models import Cluster, Database
 from tests.service import Service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_connection_outlives_the_run() -> Iterator[None]:
+    yield
+    connections.close_all()
 
 
 @pytest.fixture
@@ -28,6 +35,14 @@ def platform(transactional_db: None) -> Iterator[None]:
         held = postgres.inventory(cluster, row.prefix)
         for name in held.databases | held.roles:
             postgres.drop(cluster, name)
+
+
+@pytest.fixture
+def full_pool(platform: None) -> int:
+    """A pool as full as it is configured to be; its size."""
+    while pool.refill_one():
+        pass
+    return Database.objects.pooled().filter(state=State.READY).count()
 
 
 @pytest.fixture(scope="session")

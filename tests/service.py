@@ -57,11 +57,13 @@ class Service:
             **self.settings,
         }
 
-    def manage(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Runs manage.py to its end; gives what it printed. Raises CalledProcessError."""
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs manage.py to its end; gives what it printed. Raises CalledProcessError unless told not to check."""
         command = [sys.executable, "manage.py", *arguments]
-        options = {"check": True, "capture_output": True, "text": True, "timeout": 60} | options
-        return subprocess.run(command, cwd=PROJECT, env=self.environ, **options)
+        environ = self.environ
+        return subprocess.run(
+            command, cwd=PROJECT, env=environ, check=check, capture_output=True, text=True, timeout=60
+        )
 
     def start(self) -> "Service":
         """Starts gunicorn and waits until it answers."""
