@@ -61,10 +61,12 @@ def launch(home: Home, programs: Path, account: Account) -> int | None:
     (`pg_ctl` would do, but puts our paths through a command line that it quotes only in part.)
     """
     if postmaster(home) is None:
-        # Left by a killed server. PostgreSQL would refuse to start if some process has its number by now.
-        # Removing it is safe: a server that still used the cluster would be found by its shared memory,
-        # keyed by the folder's inode.
-        (home.cluster / "postmaster.pid").unlink(missing_ok=True)
+        # Left by a killed server. PostgreSQL would not start while any process has the number in these files:
+        # another one after a reboot, or the dead server itself where nobody reaps orphans, as in containers.
+        # Removing them is safe: the socket's folder is this cluster's alone, and a server that still used
+        # the cluster would be found by its shared memory, keyed by the folder's inode.
+        for leftover in [home.cluster / "postmaster.pid", *home.sockets.glob(".s.PGSQL.*")]:
+            leftover.unlink(missing_ok=True)
     script = '"$0" -D "$1" -c config_file="$2" </dev/null >>"$3" 2>&1 & echo $!'
     config, first_words = home.root / "postgresql.conf", home.log / "startup.log"
     shell = account.run(["/bin/sh", "-c", script, programs / "postgres", home.cluster, config, first_words])
