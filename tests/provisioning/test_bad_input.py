@@ -73,7 +73,7 @@ def test_a_bad_field_is_named(api: APIClient, body: dict[str, Any], says: str) -
         (b'{"ttl": ' + b"9" * 10_000 + b"}", "not acceptable JSON"),
     ],
 )
-def test_malformed_json_is_told_where(api: APIClient, body: bytes, says: str) -> None:
+def test_malformed_json_is_told_where(api: Any, body: bytes, says: str) -> None:
     answer = api.generic("POST", "/db/new", body, content_type="application/json")
     assert_error(answer, 400, "malformed_body", says)
 
@@ -91,13 +91,13 @@ FORM = "application/x-www-form-urlencoded"
         ("multipart/form-data; boundary=X", b"--X", "malformed_body", "no fields"),
     ],
 )
-def test_malformed_forms(api: APIClient, content_type: str, body: bytes, code: str, says: str) -> None:
+def test_malformed_forms(api: Any, content_type: str, body: bytes, code: str, says: str) -> None:
     answer = api.generic("POST", "/db/new", body, content_type=content_type)
     assert_error(answer, 400, code, says)
 
 
 @pytest.mark.parametrize("content_type", ["application/xml", "text/plain", "\x01;;;"])
-def test_bodies_of_other_kinds_are_refused(api: APIClient, content_type: str) -> None:
+def test_bodies_of_other_kinds_are_refused(api: Any, content_type: str) -> None:
     answer = api.generic("POST", "/db/new", b"<a/>", content_type=content_type)
     assert_error(answer, 415, "unsupported_media_type", "Send JSON")
 
@@ -136,7 +136,7 @@ def test_another_method_is_told_which_there_are(api: APIClient, method: str) -> 
         ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/x"]
     ),
 )
-def test_no_bytes_are_answered_with_a_500(api: APIClient, body: bytes, content_type: str) -> None:
+def test_no_bytes_are_answered_with_a_500(api: Any, body: bytes, content_type: str) -> None:
     """Prefixed so that no body is the empty one, which would be a good request."""
     answer = api.generic("POST", "/db/new", b"?" + body, content_type=content_type)
     assert answer.status_code in (400, 415)
