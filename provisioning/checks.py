@@ -76,8 +76,9 @@ def _rights(admin: Connection) -> Iterator[Finding]:
 def _public_privileges(admin: Connection) -> Iterator[Finding]:
     rows = admin.execute(
         "SELECT datname, quote_ident(datname), quote_ident(current_user) FROM pg_database "
-        "WHERE has_database_privilege('public', oid, 'CONNECT') OR has_database_privilege('public', oid, 'TEMPORARY') "
-        "ORDER BY datname"
+        # Not template0, and no template of ours: those take connections from nobody.
+        "WHERE datallowconn AND (has_database_privilege('public', oid, 'CONNECT') "
+        "OR has_database_privilege('public', oid, 'TEMPORARY')) ORDER BY datname"
     ).fetchall()
     if not rows:
         yield Finding(True, "PUBLIC has neither CONNECT nor TEMPORARY on any database")

@@ -119,6 +119,8 @@ def to(cluster: str) -> ClusterConnections:
     with _opening:
         found = _open.get(cluster)
         if found is None or found.url != config.url:
+            if found:
+                found.close_idle()
             options = settings.INSTANTLITE.postgres
             timeout = options.connect_timeout.total_seconds()
             found = _open[cluster] = ClusterConnections(cluster, config.url, options.pool_max, timeout)
