@@ -68,10 +68,10 @@ class Service:
     def start(self) -> "Service":
         """Starts gunicorn and waits until it answers."""
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "instantlite.wsgi:application"]
-        log = (self.folder / "gunicorn.log").open("ab")
-        self._process = subprocess.Popen(
-            command, cwd=PROJECT, env=self.environ, stderr=log, stdout=log, process_group=0
-        )
+        with (self.folder / "gunicorn.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=PROJECT, env=self.environ, stderr=log, stdout=log, process_group=0
+            )
         wait_for(self._answers, seconds=30, what=f"the service to answer; see {self.folder / 'gunicorn.log'}")
         return self
 
