@@ -1,12 +1,38 @@
-"""`GET /`: what this server gives, as a page for a browser and as a screenful of text for curl."""
+"""What a person meets first: `GET /`, a page for a browser and a screenful of text for curl; and `/docs`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from instantlite.config.duration import write_duration
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+
+# Everything a page needs comes from this server and nothing runs inline, so that a fault in a template cannot
+# become a script. `data:` is for the icons in the stylesheet of the API reference.
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +46,7 @@ class Offer:
 
 
 OFFERS = (
-    Offer("PostgreSQL database", "/db/new", "A database of your own, with pgvector, ready to connect to.", True),
+    Offer("PostgreSQL database", "/db/new", "A database of your own, ready to connect to.", True),
     Offer(
         "Webhook inbox", "/webhook/new", "A URL that takes any request, and a page that shows each as it came.", False
     ),
@@ -28,13 +54,57 @@ OFFERS = (
 )
 
 
+# Reads only: without a cookie at stake, a POST is told that the method is wrong, not that a form was out of date.
+@csrf_exempt
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
     """HTML where the Accept header asks for it, else plain text."""
-    config = settings.INSTANTLITE
-    context = {"app_url": config.server.app_url, "offers": OFFERS, "limits": config.limits}
     as_page = "text/html" in request.headers.get("Accept", "")
     name, content_type = ("landing.html", "text/html") if as_page else ("landing.txt", "text/plain")
-    answer = render(request, name, context, content_type=f"{content_type}; charset=utf-8")
+    answer = render(request, name, _context(), content_type=f"{content_type}; charset=utf-8")
     patch_vary_headers(answer, ["Accept"])
+    return with_policy(answer)
+
+
+def _context() -> dict[str, Any]:
+    config = settings.INSTANTLITE
+    limits = config.limits
+    return {
+        "app_url": config.server.app_url,
+        "offers": OFFERS,
+        "limits": limits,
+        "default_ttl": in_words(limits.default_ttl),
+        "default_ttl_seconds": int(limits.default_ttl.total_seconds()),
+        "longest_ttl": in_words(limits.max_ttl),
+        "max_lifetime": in_words(limits.max_lifetime),
+        "statement_timeout": in_words(limits.statement_timeout),
+        "expires_at": timezone.now() + limits.default_ttl,
+        # Where the default expiry lies on the way to the longest life, in percent: the ruler on the page.
+        "default_share": min(100, round(100 * limits.default_ttl / limits.max_lifetime)),
+        "pgvector": "vector" in config.postgres.extensions,
+    }
+
+
+def in_words(duration: timedelta) -> str:
+    """A whole-second duration for people: `24 hours`, `1 minute`, `90 seconds`."""
+    written = write_duration(duration)
+    count, unit = written[:-1], {"h": "hour", "m": "minute", "s": "second"}[written[-1]]
+    return f"{count} {unit}{'' if count == '1' else 's'}"
+
+
+def with_policy(answer: Answer) -> Answer:
+    """The page, with the Content-Security-Policy that all our pages keep to."""
+    answer["Content-Security-Policy"] = CONTENT_POLICY
     return answer
+
+
+class ApiReference(SpectacularSwaggerView):
+    """`GET /docs`: Swagger UI out of the package beside it, drawn from /openapi.json in our own frame."""
+
+    template_name = "docs.html"
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """With the policy; and in a browsing context of its own, as every other page."""
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        del answer["Cross-Origin-Opener-Policy"]
+        return with_policy(answer)

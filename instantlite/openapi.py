@@ -30,6 +30,11 @@ TOKEN_PROBLEMS = (errors.INVALID_REQUEST, errors.NOT_FOUND, errors.GONE)
 _ANYWHERE = (errors.METHOD_NOT_ALLOWED, errors.INTERNAL_ERROR, errors.DATABASE_UNAVAILABLE)
 
 
+def without_trailing_slash(endpoints: list[Any]) -> list[Any]:
+    """drf-spectacular's preprocessing hook: a path as we write it, out of the expression that takes both forms."""
+    return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
+
+
 class Problem(serializers.Serializer[Any]):
     """The one shape of every error."""
 

@@ -222,6 +222,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SORT_OPERATIONS": False,  # in the order of urls.py: the first call comes first
+    "PREPROCESSING_HOOKS": ["instantlite.openapi.without_trailing_slash"],
     "SERVE_PUBLIC": True,
     "SERVERS": [{"url": _server.app_url}],
     "SWAGGER_UI_DIST": "SIDECAR",

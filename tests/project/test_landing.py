@@ -1,0 +1,94 @@
+"""GET /: a screenful of text for curl, a page for a browser; and the page that a browser's error is."""
+
+import pytest
+import requests
+
+from tests.service import Service
+
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "text/plain", "application/json"])
+def test_curl_gets_a_screenful_of_plain_text(service: Service, accept: str | None) -> None:
+    answer = service.get("/", headers={"Accept": accept})
+    lines = answer.text.splitlines()
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert f"curl -X POST {service.url}/db/new" in answer.text
+
+
+def test_a_browser_gets_a_page_in_which_every_address_is_this_servers(service: Service) -> None:
+    answer = service.get("/", headers=PAGE)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert f"curl -X POST {service.url}/db/new" in answer.text
+    assert answer.text.count("http://") == answer.text.count(service.url)
+    assert "https://" not in answer.text
+
+
+@pytest.mark.parametrize("headers", [{}, PAGE])
+def test_what_is_not_served_yet_is_said_to_come(service: Service, headers: dict[str, str]) -> None:
+    text = service.get("/", headers=headers).text
+    assert text.count("coming next") == 2
+    for path in ("/webhook/new", "/cache/new"):
+        assert f"POST {path}" in text
+        assert f"{service.url}{path}" not in text
+
+
+def test_a_cache_between_keeps_the_two_forms_apart(service: Service) -> None:
+    assert "Accept" in service.get("/").headers["Vary"]
+
+
+def test_nothing_inline_may_run_on_the_page(service: Service) -> None:
+    policy = service.get("/", headers=PAGE).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("headers", [{}, PAGE])
+def test_head_has_the_headers_and_no_body(service: Service, headers: dict[str, str]) -> None:
+    got, head = (requests.request(method, service.url, headers=headers, timeout=10) for method in ("GET", "HEAD"))
+    assert head.status_code == 200
+    assert head.content == b""
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+def test_a_post_is_told_the_methods(service: Service) -> None:
+    answer = service.post("/")
+    assert answer.status_code == 405
+    assert answer.json()["error"] == "method_not_allowed"
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_the_text_follows_the_configured_limits(service: Service) -> None:
+    text = service.get("/").text
+    assert "24 hours" in text
+    assert "72 hours at most" in text
+    assert "100 MB, 5 connections" in text
+
+
+def test_an_unknown_path_is_json_for_curl(service: Service) -> None:
+    answer = service.get("/nope")
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
+
+
+def test_an_unknown_path_is_a_page_for_a_browser(service: Service) -> None:
+    answer = service.get("/nope", headers=PAGE)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "not_found" in answer.text
+    assert answer.headers["X-Request-Id"] in answer.text
+
+
+@pytest.mark.parametrize("path", ["/db/nope", "/db/new", "/db/nope/extend", "/webhook/new", "/cache/new"])
+def test_an_api_path_never_answers_with_a_page(service: Service, path: str) -> None:
+    answer = service.get(path, headers=PAGE)
+    assert answer.status_code in (404, 405)
+    assert answer.json()["ok"] is False
+
+
+@pytest.mark.parametrize("path", ["/static/style.css", "/static/landing.js", "/static/favicon.svg"])
+def test_what_the_page_needs_is_served_here(service: Service, path: str) -> None:
+    assert service.get(path).status_code == 200
