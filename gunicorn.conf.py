@@ -15,7 +15,7 @@ except _configuration.ConfigError as error:
 
 bind = f"{_config.server.host}:{_config.server.port}"
 workers = _config.server.workers
-worker_class = "gevent"
+worker_class = "instantlite.worker.Worker"
 worker_connections = 1000
 # Code is loaded once and shared by the workers, which saves some 40 MB each. No thread and no connection may exist
 # before the fork; what needs one starts in post_worker_init.

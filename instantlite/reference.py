@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instantlite.settings")
 
-from instantlite import errors  # noqa: E402 — importing DRF reads the settings
+from instantlite import errors
 
 _ERRORS = """\
 # Errors

@@ -15,6 +15,8 @@ import psycopg
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
+from instantlite.config import ClusterConfig
+
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -111,11 +113,17 @@ _open: dict[str, ClusterConnections] = {}
 _opening = threading.Lock()
 
 
-def to(cluster: str) -> ClusterConnections:
-    """This process's connections to a configured cluster. Raises ClusterDown when it is not configured any more."""
-    config = settings.CLUSTERS.get(cluster)
+def configured(cluster: str) -> ClusterConfig:
+    """The configuration of a cluster. Raises ClusterDown when it is not there any more."""
+    config: ClusterConfig | None = settings.CLUSTERS.get(cluster)
     if config is None:
         raise ClusterDown(f"cluster {cluster} is not in the configuration")
+    return config
+
+
+def to(cluster: str) -> ClusterConnections:
+    """This process's connections to a configured cluster. Raises ClusterDown when it is not configured any more."""
+    config = configured(cluster)
     with _opening:
         found = _open.get(cluster)
         if found is None or found.url != config.url:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from instantlite.housekeeping import WAKE_CHANNEL
 from instantlite.resource import EphemeralQuerySet, EphemeralResource, State, Wish
-from provisioning import credentials
+from provisioning import connections, credentials
 from provisioning.postgres import public_url
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -286,5 +286,5 @@ class Database(EphemeralResource):
 
     @property
     def connection_url(self) -> str:
-        """What a tenant connects with, as it stands, in psql and every driver."""
-        return public_url(settings.CLUSTERS[self.cluster_id], self.db_name, self.password)
+        """What a tenant connects with. Raises ClusterDown when the cluster is not in the configuration any more."""
+        return public_url(connections.configured(self.cluster_id), self.db_name, self.password)

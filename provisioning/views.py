@@ -49,7 +49,10 @@ class DatabaseViewSet(ViewSet):
         operation_id="db_status",
         summary="How a database is doing",
         parameters=[openapi.FORMAT],
-        responses={(200, "application/json"): DatabaseStatus, **openapi.problems(*openapi.TOKEN_PROBLEMS)},
+        responses={
+            (200, "application/json"): DatabaseStatus,
+            **openapi.problems(*openapi.TOKEN_PROBLEMS, errors.CLUSTER_UNAVAILABLE),
+        },
     )
     def retrieve(self, request: Request, token: str) -> Response:
         """Status, size, sessions in use, and the connection URL once more."""
@@ -164,8 +167,8 @@ def _as_error(exception: Exception) -> ApiError | None:
         case ClusterDown():
             return ApiError(
                 errors.CLUSTER_UNAVAILABLE,
-                "The server that holds this database does not answer. The change is noted and follows by itself; "
-                "send the request again to see it done.",
+                "The server that holds this database does not answer right now. Send the request again; a change that "
+                "was asked for is kept and follows by itself.",
                 retry_after=5,
             )
     return None

@@ -22,7 +22,7 @@ def _no_connection_outlives_the_run() -> Iterator[None]:
 @pytest.fixture
 def api() -> APIClient:
     """Calls our views without a socket between."""
-    return APIClient()
+    return APIClient(enforce_csrf_checks=True)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -109,3 +110,29 @@ class TestBodies:
         answer = service.post("/db/new", data=body, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
         assert answer.json()["message"].startswith("f0: is not a known field")
+
+
+class TestUnreadableRequests:
+    """What gunicorn refuses before Django is asked."""
+
+    @pytest.mark.parametrize(
+        ("sent", "status", "code"),
+        [
+            (b"GET / HTTP/9.9\r\n\r\n", 400, "invalid_request"),
+            (b"nonsense\r\n\r\n", 400, "invalid_request"),
+            (b"GET /db/x HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", 400, "invalid_request"),
+            (b"GET /db/x HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", 400, "invalid_request"),
+            (b"POST /db/new HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\nx", 400, "invalid_request"),
+            (b"POST /db/new HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nx", 400, "invalid_request"),
+            (b"GET /db/" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414, "uri_too_long"),
+            (b"GET /db/x HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        ],
+    )
+    def test_they_are_answered_in_the_one_shape(self, service: Service, sent: bytes, status: int, code: str) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+            raw.sendall(sent)
+            answer = b"".join(iter(lambda: raw.recv(65536), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert set(json.loads(body)) == {"ok", "error", "message", "request_id"}
+        assert json.loads(body)["error"] == code

@@ -1,0 +1,58 @@
+"""gunicorn's gevent worker, speaking our one error shape to requests that are no HTTP at all.
+
+gunicorn answers those itself, with a page of HTML, before any of our code is asked; and it logs the caller's address,
+which we never do.
+"""
+
+import json
+import socket
+import uuid
+from typing import Any
+
+from gunicorn.http import errors as http
+from gunicorn.util import write_nonblock
+from gunicorn.workers.ggevent import GeventWorker
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """`worker_class` in gunicorn.conf.py."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answers a request that could not be read (RFC 9112), and closes the connection."""
+        # gunicorn loads this class before Django is set up, and calls it long after.
+        from instantlite import errors  # noqa: PLC0415
+
+        request_id = uuid.uuid4().hex
+        match exc:
+            case http.LimitRequestLine():
+                code, message = errors.URI_TOO_LONG, "The path and query are too long; put the fields into the body."
+            case http.LimitRequestHeaders():
+                code, message = errors.HEADERS_TOO_LARGE, "The headers are too many or too long."
+            case http.ParseException() | http.InvalidRequestLine() | http.InvalidHeader():
+                code, message = errors.INVALID_REQUEST, f"This is not a valid HTTP request: {type(exc).__name__}."
+            case _:
+                code, message = errors.INTERNAL_ERROR, f"Something broke on our side. Report request {request_id}."
+                self.log.exception("error outside of the application, request %s", request_id)
+        self.log.debug("unreadable request %s: %s", request_id, exc)
+        body = json.dumps({"ok": False, "error": code.name, "message": message, "request_id": request_id}).encode()
+        head = (
+            f"HTTP/1.1 {code.status} {code.name}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            write_nonblock(client, head.encode() + body)
+            _let_read(client)
+        except OSError:
+            self.log.debug("nobody is there to read the answer to %s", request_id)
+
+
+def _let_read(client: Any) -> None:
+    """Takes in some of what the caller still sends: closing over unread bytes is a reset, which destroys the answer.
+
+    A megabyte and a second at most, so that nobody can hold us up (RFC 9112, section 9.6).
+    """
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(1)
+    for _ in range(16):
+        if not client.recv(65536):
+            return
