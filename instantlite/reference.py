@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+# The errors stand beside DRF's, which reads the settings when it is imported.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instantlite.settings")
 
 from instantlite import errors
