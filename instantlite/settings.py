@@ -241,6 +241,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operator console",
     "SITE_SYMBOL": "bolt",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "provisioning.dashboard.dashboard",

@@ -65,6 +65,10 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         until = Now() + settings.INSTANTLITE.postgres.down_for
         return bool(self.reachable().filter(name=name).update(down_until=until, down_reason=reason[:500]))
 
+    def move_to(self, name: str, state: "Cluster.State") -> bool:
+        """An operator's wish. False when the cluster was in that state already."""
+        return bool(self.filter(name=name).exclude(state=state).update(state=state))
+
 
 class Cluster(models.Model):
     """A PostgreSQL server that holds tenants' databases. Its URL stays in the configuration: it holds a password."""
