@@ -80,6 +80,7 @@ def test_an_unknown_path_is_a_page_for_a_browser(service: Service) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "not_found" in answer.text
     assert answer.headers["X-Request-Id"] in answer.text
+    assert "default-src 'none'" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/db/nope", "/db/new", "/db/nope/extend", "/webhook/new", "/cache/new"])
