@@ -1,0 +1,1 @@
+"""Measurements of this service on one machine. Not part of the tests: they take minutes and want the machine alone."""
