@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -175,11 +176,15 @@ def wants_page(request: HttpRequest) -> bool:
 
 def answer(request: HttpRequest, error: ApiError) -> HttpResponse:
     """The error as a page for a browser, as JSON for everybody else."""
-    if wants_page(request):
-        return render(
-            request, "error.html", {"error": error, "request_id": request_id(request)}, status=error.code.status
-        )
-    return response(error, request)
+    final = _page(request, error) if wants_page(request) else response(error, request)
+    if not request.path.startswith(API_PREFIXES):
+        patch_vary_headers(final, ["Accept"])
+    return final
+
+
+def _page(request: HttpRequest, error: ApiError) -> HttpResponse:
+    context = {"error": error, "request_id": request_id(request)}
+    return render(request, "error.html", context, status=error.code.status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -11,7 +11,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="1 to 255 visible characters. The same client repeating it within 24 h gets the same resource.",
+    description="1 to 255 visible characters, a random UUID for one. Repeated from the same address within 24 h it gets "
+    "the same resource and the same answer, marked with the header Idempotency-Replayed.",
 )
 FORMAT = OpenApiParameter(
     "format",
@@ -38,11 +39,19 @@ def without_trailing_slash(endpoints: list[Any]) -> list[Any]:
 class Problem(serializers.Serializer[Any]):
     """The one shape of every error."""
 
-    ok = serializers.BooleanField(help_text="Always false.")
-    error = serializers.CharField(help_text="A short stable code; docs/errors.md lists them.")
+    ok = serializers.ChoiceField(choices=[False])
+    error = serializers.ChoiceField(choices=sorted(errors.CODES), help_text="A short stable code.")
     message = serializers.CharField(help_text="What to do next.")
     request_id = serializers.CharField(help_text="Under which the server's logs know this request.")
     retry_after_seconds = serializers.IntegerField(required=False, help_text="Where waiting helps.")
+
+
+def with_url(status: int, shape: type[serializers.Serializer[Any]], says: str) -> dict[Any, Any]:
+    """A successful answer that has a connection URL, in the forms that renderers.py gives it."""
+    return {
+        (status, "application/json"): OpenApiResponse(shape, description=says),
+        (status, "text/plain"): OpenApiResponse(str, description="The connection URL alone, or as a line for .env."),
+    }
 
 
 def problems(*codes: errors.Code) -> dict[Any, Any]:

@@ -71,7 +71,8 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 DEBUG = _server.debug
-ALLOWED_HOSTS = list(_server.allowed_hosts)
+# Probes of the machine itself, `up` among them, come by these names whatever the site is called.
+ALLOWED_HOSTS = list(dict.fromkeys((*_server.allowed_hosts, "localhost", "127.0.0.1")))
 
 INSTALLED_APPS = [
     "unfold",

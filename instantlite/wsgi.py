@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -39,4 +40,7 @@ class BoundedBody:
         return self.application(environ, start_response)
 
 
-application = BoundedBody(get_wsgi_application(), settings.INSTANTLITE.server.max_body_bytes)
+_django = get_wsgi_application()
+# The paths are loaded lazily, on the first request; a mistake in them must stop the start instead.
+get_resolver().url_patterns  # noqa: B018 — reading it loads them
+application = BoundedBody(_django, settings.INSTANTLITE.server.max_body_bytes)

@@ -31,10 +31,13 @@ class DatabaseViewSet(ViewSet):
         parameters=[openapi.IDEMPOTENCY_KEY, openapi.FORMAT],
         request=NewResource,
         responses={
-            (201, "application/json"): DatabaseCreated,
-            (201, "text/plain"): OpenApiResponse(str, description="The connection URL and a newline."),
+            **openapi.with_url(201, DatabaseCreated, "The database is yours."),
             **openapi.problems(
-                *openapi.BODY_PROBLEMS, errors.IDEMPOTENCY_MISMATCH, errors.GONE, errors.PROVISIONING_UNAVAILABLE
+                *openapi.BODY_PROBLEMS,
+                errors.IDEMPOTENCY_MISMATCH,
+                errors.GONE,
+                errors.PROVISIONING_UNAVAILABLE,
+                errors.CLUSTER_UNAVAILABLE,
             ),
         },
     )
@@ -50,7 +53,7 @@ class DatabaseViewSet(ViewSet):
         summary="How a database is doing",
         parameters=[openapi.FORMAT],
         responses={
-            (200, "application/json"): DatabaseStatus,
+            **openapi.with_url(200, DatabaseStatus, "The database, as it is now."),
             **openapi.problems(*openapi.TOKEN_PROBLEMS, errors.CLUSTER_UNAVAILABLE),
         },
     )
@@ -62,7 +65,10 @@ class DatabaseViewSet(ViewSet):
     @extend_schema(
         operation_id="db_delete",
         summary="Delete a database",
-        responses={(200, "application/json"): DatabaseDeleted, **openapi.problems(*openapi.TOKEN_PROBLEMS)},
+        responses={
+            (200, "application/json"): OpenApiResponse(DatabaseDeleted, description="It is gone."),
+            **openapi.problems(*openapi.TOKEN_PROBLEMS),
+        },
     )
     def destroy(self, request: Request, token: str) -> Response:
         """At once, with everything in it. Sessions end."""
@@ -76,7 +82,7 @@ class DatabaseViewSet(ViewSet):
         parameters=[openapi.FORMAT],
         request=None,
         responses={
-            (200, "application/json"): DatabaseCreated,
+            **openapi.with_url(200, DatabaseCreated, "The database, with its new password."),
             **openapi.problems(*openapi.BODY_PROBLEMS, *openapi.TOKEN_PROBLEMS, errors.CLUSTER_UNAVAILABLE),
         },
     )
@@ -89,9 +95,10 @@ class DatabaseViewSet(ViewSet):
     @extend_schema(
         operation_id="db_extend",
         summary="A later expiry",
+        parameters=[openapi.FORMAT],
         request=ExtendResource,
         responses={
-            (200, "application/json"): DatabaseCreated,
+            **openapi.with_url(200, DatabaseCreated, "The database, with its new expiry."),
             **openapi.problems(
                 *openapi.BODY_PROBLEMS, *openapi.TOKEN_PROBLEMS, errors.LIFETIME_REACHED, errors.CLUSTER_UNAVAILABLE
             ),

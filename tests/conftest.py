@@ -1,7 +1,6 @@
 """Fixtures that the whole suite shares."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -10,6 +9,7 @@ from rest_framework.test import APIClient
 from instantlite.resource import State
 from provisioning import connections, pool, postgres
 from provisioning.models import Cluster, Database
+from tests.folders import open_folder
 from tests.service import Service
 
 
@@ -46,16 +46,18 @@ def full_pool(platform: None) -> int:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     """One running service for all tests that leave it as they found it."""
-    running = Service(tmp_path_factory.mktemp("service")).start()
-    yield running
-    running.close()
+    with open_folder() as folder:
+        running = Service(folder).start()
+        yield running
+        running.close()
 
 
 @pytest.fixture
-def own_service(tmp_path: Path) -> Iterator[Service]:
+def own_service() -> Iterator[Service]:
     """A service of the test's own, not started yet, to be killed and started at will. Committed means on disk."""
-    own = Service(tmp_path, {"durable": "yes"})
-    yield own
-    own.close()
+    with open_folder() as folder:
+        own = Service(folder, {"durable": "yes"})
+        yield own
+        own.close()

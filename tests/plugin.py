@@ -5,15 +5,14 @@ role, and takes CONNECT from PUBLIC on the server's databases, as `manage.py che
 """
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from instantlite.embedded import EmbeddedServer
+from tests.folders import open_folder
 
 PROVISIONER = "instantlite_test_provisioner"
 _PASSWORD = "only-for-tests"
@@ -23,7 +22,7 @@ class Server:
     """The server of this run: `embedded` None when somebody else's is used."""
 
     embedded: EmbeddedServer | None = None
-    folder: Path | None = None
+    stack = ExitStack()
 
 
 def _start() -> None:
@@ -35,8 +34,7 @@ def _start() -> None:
     if os.environ.get("DATABASE_URL"):
         os.environ.setdefault("CUSTOMER_DATABASE_URL", _prepare(os.environ["DATABASE_URL"]))
         return
-    Server.folder = Path(tempfile.mkdtemp(prefix="instantlite-test-"))
-    Server.embedded = EmbeddedServer(Server.folder, durable=False)
+    Server.embedded = EmbeddedServer(Server.stack.enter_context(open_folder()), durable=False)
     urls = Server.embedded.start()
     with psycopg.connect(urls.superuser, autocommit=True) as admin:
         # Django makes a database for tests, as the platform's role.
@@ -63,8 +61,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The server and its folder go, whatever the tests did."""
     if Server.embedded:
         Server.embedded.stop()
-    if Server.folder:
-        shutil.rmtree(Server.folder, ignore_errors=True)
+    Server.stack.close()
 
 
 _start()

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from instantlite import embedded
+from tests.folders import open_folder
 from tests.service import PROJECT, free_port
 
 # What the test run itself is configured with must not leak into a newcomer's first start.
@@ -56,7 +57,13 @@ class Up:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[list[Up]]:
+def folder() -> Iterator[Path]:
+    with open_folder() as opened:
+        yield opened
+
+
+@pytest.fixture
+def up() -> Iterator[list[Up]]:
     """Where a test puts what it started, so that nothing outlives it."""
     started: list[Up] = []
     yield started
@@ -70,8 +77,8 @@ def start(up: list[Up], data: Path, port: int) -> tuple[Up, str]:
     return one, one.banner()
 
 
-def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(tmp_path: Path, up: list[Up]) -> None:
-    port, data = free_port(), tmp_path / "data"
+def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(folder: Path, up: list[Up]) -> None:
+    port, data = free_port(), folder / "data"
     first, banner = start(up, data, port)
     assert f"http://localhost:{port}" in banner
     assert f"curl -X POST http://localhost:{port}/db/new" in banner
@@ -100,16 +107,16 @@ def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(tmp_path:
         psycopg.connect(addresses.platform)
 
 
-def test_a_port_that_is_taken_is_said_in_one_line_before_anything_starts(tmp_path: Path, up: list[Up]) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line_before_anything_starts(folder: Path, up: list[Up]) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        one = Up(tmp_path / "data", holder.getsockname()[1])
+        one = Up(folder / "data", holder.getsockname()[1])
         status, err = one.end(0)
     assert status == 1
     assert err.startswith("instantlite: fatal: port ")
     assert err.count("\n") == 1
-    assert not (tmp_path / "data").exists()
+    assert not (folder / "data").exists()
 
 
 def test_a_broken_configuration_is_one_line_and_status_1(tmp_path: Path) -> None:

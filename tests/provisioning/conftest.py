@@ -1,6 +1,7 @@
 """Clusters of every version that we promise to work on."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from instantlite.config import ClusterConfig
 from instantlite.embedded import EmbeddedServer
 from provisioning import connections, postgres
 from provisioning.connections import ClusterConnections
+from tests.folders import open_folder
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -42,15 +44,16 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Cluster]]:
+def clusters() -> Iterator[Callable[[int], Cluster]]:
     """Gives the cluster of a version, started when it is first asked for."""
     started: dict[int, Cluster] = {}
+    stack = ExitStack()
 
     def get(version: int) -> Cluster:
         if version == 15 and not DEBIAN_15.is_dir():
             pytest.skip("PostgreSQL 15 is not installed here (Debian's package postgresql-15); CI has it")
         if version not in started:
-            folder = tmp_path_factory.mktemp(f"v{version}")
+            folder = stack.enter_context(open_folder())
             server = EmbeddedServer(
                 folder, version=version, durable=False, bin_dir=DEBIAN_15 if version == 15 else None
             )
@@ -60,6 +63,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int
     yield get
     for cluster in started.values():
         cluster.server.stop()
+    stack.close()
 
 
 @pytest.fixture(params=[15, 16, 18])

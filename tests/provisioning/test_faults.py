@@ -13,21 +13,23 @@ import psycopg
 import pytest
 import requests
 
+from tests.folders import open_folder
 from tests.service import PROJECT, Service, wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)
-def abandoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def abandoned() -> Iterator[dict[str, Any]]:
     """A database that was made for a minute, and whose service was then killed for good. PostgreSQL lives on.
 
     Made before the other tests of this file, so that its minute is over when the last one asks.
     """
-    service = Service(tmp_path_factory.mktemp("abandoned")).start()
-    made: dict[str, Any] = service.post("/db/new", json={"ttl": 60}).json()
-    psycopg.connect(made["connection_url"]).close()
-    service.kill()
-    yield made
-    service.close()
+    with open_folder() as folder:
+        service = Service(folder).start()
+        made: dict[str, Any] = service.post("/db/new", json={"ttl": 60}).json()
+        psycopg.connect(made["connection_url"]).close()
+        service.kill()
+        yield made
+        service.close()
 
 
 def rows(service: Service, question: str) -> list[Any]:
