@@ -11,8 +11,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="1 to 255 visible characters, a random UUID for one. Repeated from the same address within 24 h it gets "
-    "the same resource and the same answer, marked with the header Idempotency-Replayed.",
+    description="1 to 255 visible characters, a random UUID for one. Repeated from the same address within 24 h it "
+    "gets the same resource and the same answer, marked with the header Idempotency-Replayed.",
 )
 FORMAT = OpenApiParameter(
     "format",

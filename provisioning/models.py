@@ -201,12 +201,12 @@ class DatabaseQuerySet(EphemeralQuerySet["Database"]):
     def start_build(self, *, only_below: int | None = None) -> "Database | None":
         """Reserves a place for one more database and leases it to this caller; None when none is wanted.
 
-        `only_below`: not when so many are finished or being built. Raises NoPlace when every cluster is full or away.
+        `only_below`: for a pool of that size, see _short_of(). Raises NoPlace when every cluster is full or away.
         """
         with transaction.atomic(), connection.cursor() as cursor:
             # Counting and reserving must be one step, or every process would see the same gap and fill it.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('instantlite placement'))")
-            if only_below is not None and self.pooled().count() >= only_below:
+            if only_below is not None and not self._short_of(only_below):
                 return None
             cluster = Cluster.objects.for_placement()
             if cluster is None:
@@ -217,6 +217,17 @@ class DatabaseQuerySet(EphemeralQuerySet["Database"]):
             database.lease_until = Now() + settings.INSTANTLITE.pool.build_lease
             database.save(force_insert=True)
             return database
+
+    def _short_of(self, size: int) -> bool:
+        """Whether a pool of `size` wants one more build to begin: one at a time until it is half empty, then as many
+        as there are builders. Requests share the processors and the disk with every build that runs.
+        """
+        counts = self.pooled().aggregate(
+            ready=Count("pk", filter=Q(state=State.READY)), building=Count("pk", filter=Q(state=State.BUILDING))
+        )
+        at_once = 1 if counts["ready"] * 2 >= size else size
+        short: bool = counts["ready"] + counts["building"] < size and counts["building"] < at_once
+        return short
 
     def finish_build(self, database: "Database") -> int:
         """The database is complete and joins the pool; 0 when the lease was lost to the reaper meanwhile."""
