@@ -23,9 +23,10 @@ log = logging.getLogger("instantlite.housekeeping")
 # NOTIFY on this channel (any payload) runs the steps that are marked `on_wake` at once, in every process.
 WAKE_CHANNEL = "instantlite_wake"
 
-# Who woke us is a request that still has a statement to send. It goes first: the work that it causes can wait for so
-# long, and takes the wake-ups of its neighbours with it.
-_AFTER_YOU_SECONDS = 0.02
+# Requests go first: the work that they wake us for shares the processors with them. It begins when no further wake-up
+# has come for so long, or after the longest delay that a busy service can put it off by.
+_QUIET_SECONDS = 0.05
+_LONGEST_DELAY_SECONDS = 1.0
 
 # A step that always finds more to do lets the others have a turn after so many units.
 _UNITS_A_TURN = 20
@@ -101,10 +102,15 @@ class Housekeeper:
         while left > 0 and not self._stopping.is_set():
             # A second at most, so that stop() is noticed; a wake-up ends the wait at once.
             if self._woken(min(left, 1.0)):
-                self._stopping.wait(_AFTER_YOU_SECONDS)
+                self._let_requests_go_first()
                 self._due.update((step.name, 0.0) for step in self.steps if step.on_wake)
                 return
             left = min(self._due.values()) - time.monotonic()
+
+    def _let_requests_go_first(self) -> None:
+        deadline = time.monotonic() + _LONGEST_DELAY_SECONDS
+        while time.monotonic() < deadline and self._woken(_QUIET_SECONDS):
+            pass
 
     def _woken(self, seconds: float) -> bool:
         try:

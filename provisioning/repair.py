@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+import psycopg
 from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -50,7 +51,12 @@ def _strays(cluster: Cluster, held: postgres.Inventory) -> list[str]:
 
 
 def _drop_stray(cluster: Cluster, name: str) -> str:
-    postgres.drop(connections.to(cluster.name), name)
+    try:
+        postgres.drop(connections.to(cluster.name), name)
+    except psycopg.Error as error:
+        # Another process drops it in this very moment; or it cannot be dropped, which the next pass finds again.
+        log.info("stray %s on cluster %s: %s", name, cluster.name, error)
+        return f"could not drop stray {name}"
     log.warning("dropped %s on cluster %s: no row names it", name, cluster.name)
     return f"dropped stray {name}"
 
