@@ -56,7 +56,16 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def own_service() -> Iterator[Service]:
-    """A service of the test's own, not started yet, to be killed and started at will. Committed means on disk."""
+    """A service of the test's own, not started yet, whose processes are killed and started at will."""
+    with open_folder() as folder:
+        own = Service(folder)
+        yield own
+        own.close()
+
+
+@pytest.fixture
+def durable_service() -> Iterator[Service]:
+    """The same, and committed means on disk: for tests that kill PostgreSQL itself."""
     with open_folder() as folder:
         own = Service(folder, {"durable": "yes"})
         yield own
