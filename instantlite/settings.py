@@ -131,6 +131,9 @@ def _platform_database(url: str) -> dict[str, object]:
         **named,
         # The pool holds connections, not Django's per-thread cache: under gevent each request is a thread of its own.
         "CONN_MAX_AGE": 0,
+        # The pool tries a connection before it hands it out (an empty query): after a restart of PostgreSQL each stale
+        # one would otherwise fail a request, perhaps hours later.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **parts,
             "connect_timeout": max(1, round(_database.pool_timeout.total_seconds())),
