@@ -41,10 +41,12 @@ GONE = Code("gone", 410, "The resource has expired or was deleted.")
 PAYLOAD_TOO_LARGE = Code("payload_too_large", 413, "The body is larger than this server accepts.")
 URI_TOO_LONG = Code("uri_too_long", 414, "The path and query are longer than this server reads.")
 UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", 415, "The body is neither JSON nor a form.")
+RATE_LIMITED = Code("rate_limited", 429, "A limit is reached; the message names it. docs/limits.md has them all.")
 HEADERS_TOO_LARGE = Code("headers_too_large", 431, "The headers are more or longer than this server reads.")
 INTERNAL_ERROR = Code("internal_error", 500, "A fault of ours; it is logged under the request_id.")
 PROVISIONING_UNAVAILABLE = Code("provisioning_unavailable", 503, "No cluster can make a database right now.")
 CLUSTER_UNAVAILABLE = Code("cluster_unavailable", 503, "The cluster that holds this database does not answer.")
+CACHE_UNAVAILABLE = Code("cache_unavailable", 503, "There is no Redis here, or it does not answer right now.")
 DATABASE_UNAVAILABLE = Code("database_unavailable", 503, "The service's own database does not answer.")
 
 CODES = {code.name: code for code in list(globals().values()) if isinstance(code, Code)}
@@ -56,7 +58,10 @@ NOT_FOUND_MESSAGE = "There is nothing at this path. GET / lists the calls; /docs
 
 
 class ApiError(Exception):
-    """An answer that is not a success. `message` says what to do next; `retry_after` is in seconds."""
+    """An answer that is not a success. `message` says what to do next; `retry_after` is in seconds.
+
+    `degraded`: a part of the service is missing and the rest works; the answer says so.
+    """
 
     def __init__(
         self,
@@ -65,12 +70,14 @@ class ApiError(Exception):
         *,
         retry_after: int | None = None,
         headers: dict[str, str] | None = None,
+        degraded: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
         self.headers = headers or {}
+        self.degraded = degraded
 
 
 def payload(error: ApiError, request: HttpRequest | None) -> dict[str, Any]:
@@ -83,6 +90,8 @@ def payload(error: ApiError, request: HttpRequest | None) -> dict[str, Any]:
     }
     if error.retry_after is not None:
         body["retry_after_seconds"] = error.retry_after
+    if error.degraded:
+        body["degraded"] = True
     return body
 
 

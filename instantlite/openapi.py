@@ -44,6 +44,7 @@ class Problem(serializers.Serializer[Any]):
     message = serializers.CharField(help_text="What to do next.")
     request_id = serializers.CharField(help_text="Under which the server's logs know this request.")
     retry_after_seconds = serializers.IntegerField(required=False, help_text="Where waiting helps.")
+    degraded = serializers.BooleanField(required=False, help_text="True where a part is missing and the rest works.")
 
 
 def with_url(status: int, shape: type[serializers.Serializer[Any]], says: str) -> dict[Any, Any]:

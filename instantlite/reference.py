@@ -27,7 +27,8 @@ Every answer that is not a success is this JSON object, whatever form was asked 
 people, and may change. `request_id` is in the header `X-Request-Id` of every answer too, and in the server's logs.
 
 Where waiting helps, there is `retry_after_seconds`, and the header `Retry-After` with the same number; `curl --retry`
-keeps to it. A browser that opens a path which is not the API's gets the same as a page.
+keeps to it. `"degraded": true` says that a part of this server is missing and that the rest works. A browser that opens
+a path which is not the API's gets the same as a page.
 
 | Code | Status | When |
 |---|---|---|

@@ -29,6 +29,9 @@ def _start() -> None:
     os.environ.setdefault("SECRET_KEY", "a-key-for-tests-that-nobody-else-will-ever-use")
     os.environ.setdefault("POOL_SIZE", "2")
     os.environ["HOUSEKEEPING_MODE"] = "off"
+    # Hundreds of calls come from one address; the tests of the limits set their own.
+    os.environ["INSTANTLITE_PROFILE"] = "laptop"
+    os.environ["REDIS_URL"] = ""
     # What a developer's own configuration says must not decide what the tests see.
     os.environ["CONFIG_PATH"] = ""
     if os.environ.get("DATABASE_URL"):

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from instantlite.config import docs
 from instantlite.config.clusters import ClusterConfig, PoolConfig, PostgresConfig
 from instantlite.config.docs import Option
 from instantlite.config.duration import parse_duration
+from instantlite.config.rates import Rate
 from instantlite.config.read import (
     ConfigError,
     Environment,
@@ -46,6 +48,7 @@ __all__ = [
     "Option",
     "PoolConfig",
     "PostgresConfig",
+    "Rate",
     "RedisConfig",
     "ServerConfig",
     "describe",
@@ -95,6 +98,18 @@ class Config:
         )
 
 
+# What `INSTANTLITE_PROFILE=laptop` has for defaults instead, as `manage.py up` sets it: nobody is to meet a limit on
+# their own machine. Whatever the file or the environment names counts all the same.
+LAPTOP: dict[str, dict[str, Any]] = {
+    "limits": {
+        "requests": Rate(1000, timedelta(seconds=1), burst=5000),
+        "provisions": Rate(10_000, timedelta(days=1)),
+        "captures": Rate(1000, timedelta(seconds=1), burst=5000),
+    }
+}
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {"": {}, "production": {}, "laptop": LAPTOP}
+
+
 def load(environ: Mapping[str, str] | None = None) -> Config:
     """Return the configuration for an environment, by default the process's own.
 
@@ -104,6 +119,9 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     variables = os.environ if environ is None else environ
     file, document = read_file(variables.get("CONFIG_PATH", ""))
     environment = Environment(variables)
+    profile = PROFILES.get(variables.get("INSTANTLITE_PROFILE", "").strip())
+    if profile is None:
+        raise ConfigError("INSTANTLITE_PROFILE", "profile", "expected production or laptop")
     with blaming(file):
         refuse_unknown(document, _sections(), "section")
     built = {}
@@ -111,7 +129,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         with blaming(file, name):
             # A section whose every option is commented out is null in YAML.
             raw = document.get(name)
-            values = given(section, {} if raw is None else raw)
+            values = profile.get(name, {}) | given(section, {} if raw is None else raw)
         values |= environment.overrides(section, name)
         with blaming(file, name):
             built[name] = section(**values)
@@ -133,7 +151,7 @@ def describe() -> Iterator[Option]:
 
 def markdown() -> str:
     """Return docs/configuration.md as a whole."""
-    return docs.page(_sections())
+    return docs.page(_sections(), LAPTOP)
 
 
 def example() -> str:

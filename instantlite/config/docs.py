@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from instantlite.config.read import DataclassInstance, Records, Spec
+from instantlite.config.read import DataclassInstance, Records, Spec, specs
 
 _INTRO = """\
 # Configuration
@@ -46,6 +46,14 @@ to be filled in by `envsubst`.
 This page is printed by `python -m instantlite.config`; with `--example` it prints the example.
 """
 
+_LAPTOP = """
+`make run` (`manage.py up`) sets `INSTANTLITE_PROFILE=laptop`, unless the environment says `production`. These defaults
+are then others, so that nobody is locked out of their own machine; what a file or variable says counts all the same.
+
+| Option | Default on a laptop |
+|---|---|
+"""
+
 _EXAMPLE_INTRO = """\
 # Every option with its default; take the # away from those you change. See docs/configuration.md.
 # Printed by: python -m instantlite.config --example
@@ -76,15 +84,24 @@ def options(section: str, record: type[DataclassInstance]) -> Iterator[Option]:
             yield from options(f"{section}.{item.name}[]", kind.record)
 
 
-def page(sections: dict[str, type[DataclassInstance]]) -> str:
-    """Return docs/configuration.md as a whole."""
-    parts = [_INTRO]
+def page(sections: dict[str, type[DataclassInstance]], laptop: dict[str, dict[str, Any]]) -> str:
+    """Return docs/configuration.md as a whole. `laptop`: the defaults of that profile, by section and option."""
+    parts = [_INTRO, _laptop(sections, laptop)]
     for section, record in _with_records(sections):
         rows = [_row(option) for option in options(section, record) if option.section == section]
         title = f"\n## {section}\n\n{record.__doc__}\n\n"
         head = "| Option | Type | Default | Environment | Meaning |\n|---|---|---|---|---|\n"
         parts.append(title + head + "".join(rows))
     return "".join(parts)
+
+
+def _laptop(sections: dict[str, type[DataclassInstance]], laptop: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        f"| `{section}.{name}` | `{specs(sections[section])[name].kind.write(value)}` |\n"
+        for section, values in laptop.items()
+        for name, value in values.items()
+    ]
+    return _LAPTOP + "".join(rows)
 
 
 def example(sections: dict[str, type[DataclassInstance]]) -> str:

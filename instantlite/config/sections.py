@@ -12,8 +12,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from instantlite.config.rates import Rate, RateKind
 from instantlite.config.read import option
-from instantlite.config.urls import PostgresUrl, Url, WebUrl
+from instantlite.config.urls import PostgresUrl, RedisUrl, WebUrl
 from instantlite.config.values import (
     BadValue,
     Choice,
@@ -144,18 +145,76 @@ class RedisConfig:
     """Redis makes the service faster and is never required."""
 
     url: str = option(
-        Url(("redis", "rediss", "unix")),
+        RedisUrl(),
         "",
         "Redis for rate limits, caches and the tenants' own caches; empty means PostgreSQL alone.",
         env="REDIS_URL",
         secret=True,
     )
+    timeout: timedelta = option(
+        Duration("1s", "60s"),
+        timedelta(seconds=2),
+        "Longest wait for Redis where PostgreSQL cannot stand in: handing out and changing tenants' caches.",
+    )
+    down_for: timedelta = option(
+        Duration("1s", "10m"),
+        timedelta(seconds=3),
+        "How long a Redis that failed is left alone before it is tried again; PostgreSQL stands in meanwhile.",
+    )
+    customer_url: str = option(
+        RedisUrl(),
+        "",
+        "Redis on which tenants get their caches, as a user that may manage users (ACL); empty means that of `url`.",
+        env="CUSTOMER_REDIS_URL",
+        secret=True,
+    )
+    public_host: str = option(
+        Text("host name or address", r"[A-Za-z0-9._:-]{1,253}"),
+        "",
+        "Host that tenants are told; empty means the host of the URL.",
+        env="CUSTOMER_REDIS_PUBLIC_HOST",
+    )
+    public_port: int = option(
+        Integer(0, 65535),
+        0,
+        "Port that tenants are told; 0 means the port of the URL.",
+        env="CUSTOMER_REDIS_PUBLIC_PORT",
+    )
 
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """What one tenant database may use, and for how long."""
+    """How often callers may call, what one database or cache may use, and for how long."""
 
+    requests: Rate | None = option(
+        RateKind(),
+        Rate(10, timedelta(seconds=1), burst=20),
+        "Requests of one client, whatever they ask for.",
+        env="LIMIT_REQUESTS",
+    )
+    provisions: Rate | None = option(
+        RateKind(),
+        Rate(5, timedelta(days=1)),
+        "Databases, caches and webhook inboxes that one client is given, taken together.",
+        env="LIMIT_PROVISIONS",
+    )
+    captures: Rate | None = option(
+        RateKind(),
+        Rate(50, timedelta(seconds=1), burst=200),
+        "Requests that one webhook inbox takes in.",
+        env="LIMIT_CAPTURES",
+    )
+    client_ipv4_prefix: int = option(
+        Integer(8, 32),
+        24,
+        "Bits of an IPv4 address that make a client: neighbours in one such network share its limits, because one "
+        "customer is often given that many addresses.",
+    )
+    client_ipv6_prefix: int = option(
+        Integer(16, 128),
+        48,
+        "Bits of an IPv6 address that make a client, as above.",
+    )
     default_ttl: timedelta = option(
         Duration("60s", "3650d"), timedelta(hours=24), "Time to live when the caller names none."
     )
@@ -176,6 +235,16 @@ class LimitsConfig:
         Integer(1, 1000),
         5,
         "Connections a database accepts at once, so that one tenant cannot take the server's.",
+    )
+    cache_storage_mb: int = option(
+        Integer(1, 1_048_576),
+        25,
+        "Megabytes of memory a cache may hold before it is confined to reading and deleting.",
+    )
+    cache_connections: int = option(
+        Integer(1, 10_000),
+        20,
+        "Connections a cache may have open; housekeeping ends the newest above it, since Redis has no such limit.",
     )
     statement_timeout: timedelta = option(
         Duration("1s", "24h"),

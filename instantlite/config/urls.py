@@ -6,6 +6,12 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from instantlite.config.values import BadValue, Kind, as_text
 
+REDIS_PORT = 6379
+# What redis-py takes from a URL's query and an operator may need. It would hand any other name to its connection, which
+# then fails on the first use, and the timeouts are ours.
+_REDIS_OPTIONS = frozenset(
+    {"db", "password", "ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
+)
 _ENCODE = "a character such as / ? # @ : % in a user name or password is written percent-encoded"
 POSTGRES_PORT = 5432
 
@@ -49,6 +55,30 @@ class PostgresUrl(Url):
         return "postgresql://" + url.partition("://")[2]
 
 
+class RedisUrl(Url):
+    """`redis://user:password@host:port/db`, `rediss://` for TLS, or `unix:///path?db=0`, as redis-py reads them."""
+
+    def __init__(self) -> None:
+        super().__init__(("redis", "rediss", "unix"))
+
+    def normal(self, url: str, parts: SplitResult) -> str:
+        """See Url."""
+        unknown = set(parse_qs(parts.query, keep_blank_values=True)) - _REDIS_OPTIONS
+        if unknown:
+            raise BadValue(f"its query may have {', '.join(sorted(_REDIS_OPTIONS))}, and nothing else")
+        database = parse_qs(parts.query).get("db", ["0"])[-1]
+        if parts.scheme == "unix":
+            if parts.path in ("", "/"):
+                raise BadValue("expected unix:///path/of/the/socket")
+        elif not parts.hostname:
+            raise BadValue("its host is missing")
+        elif parts.path not in ("", "/"):
+            database = parts.path[1:]
+        if not re.fullmatch("[0-9]{1,6}", database):
+            raise BadValue("the path after its host is the number of a database, such as /0")
+        return url
+
+
 class WebUrl(Url):
     """An http or https URL that others are built on: no trailing slash, no credentials, no query."""
 
@@ -60,6 +90,13 @@ class WebUrl(Url):
         if not parts.hostname or "@" in parts.netloc or parts.query or url.endswith("?"):
             raise BadValue("expected scheme, host, and at most a port and a path")
         return url.rstrip("/")
+
+
+def redis_address(url: str) -> tuple[str, int]:
+    """Return host and port that a Redis URL leads to; a Unix socket is `localhost`, an absent port 6379."""
+    parts = _split(url)
+    host = "localhost" if parts.scheme.lower() == "unix" else parts.hostname or "localhost"
+    return host, parts.port or REDIS_PORT
 
 
 def address(url: str) -> tuple[str, int]:

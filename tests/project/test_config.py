@@ -128,7 +128,7 @@ def test_the_mode_off_needs_no_quotes(word: str) -> None:
     [
         ("sever: {}", 'sever: unknown section; did you mean "server"?'),
         ("server: {prot: 1}", 'server.prot: unknown option; did you mean "port"?'),
-        ("limits: {qqq: 1}", "limits.qqq: unknown option; known are default_ttl, max_ttl"),
+        ("limits: {qqq: 1}", "limits.qqq: unknown option; known are requests, provisions"),
         ("server: 5", "server: expected a mapping of options, got a number"),
         ("server: []", "server: expected a mapping"),
         ("server: false", "server: expected a mapping"),
@@ -172,6 +172,22 @@ def test_the_mode_off_needs_no_quotes(word: str) -> None:
         ("database: {platform_url: 'postgres://h:0/d'}", "database.platform_url: "),
         ("database: {platform_url: 'postgres:///d?port=x'}", "database.platform_url: "),
         ("redis: {url: http://h}", "redis.url: "),
+        ("redis: {url: 'redis://'}", "redis.url: "),
+        ("redis: {url: 'redis://:6379'}", "redis.url: its host is missing"),
+        ("redis: {url: 'redis://h:99999'}", "redis.url: "),
+        ("redis: {url: 'redis://h:port'}", "redis.url: "),
+        ("redis: {url: 'redis://h/zero'}", "redis.url: the path after its host is the number of a database"),
+        ("redis: {url: 'redis://h?db=x'}", "redis.url: the path after its host is the number of a database"),
+        ("redis: {url: 'redis://h?socket_timeout=9'}", "redis.url: its query may have db, "),
+        ("redis: {url: 'redis://a:b@c@h'}", "redis.url: it holds a # or @ out of place"),
+        ("redis: {url: 'unix://'}", "redis.url: "),
+        ("redis: {url: 'unix:///'}", "redis.url: expected unix:///path"),
+        ("limits: {requests: 10}", "limits.requests: expected a rate such as"),
+        ("limits: {requests: 10/w}", "limits.requests: expected a rate such as"),
+        ("limits: {requests: 0/s}", "limits.requests: a rate and its burst are at least 1"),
+        ("limits: {requests: 1/s burst 0}", "limits.requests: a rate and its burst are at least 1"),
+        ("limits: {requests: 2000000/s}", "limits.requests: a rate is at most a million in a second"),
+        ("limits: {requests: -1/s}", "limits.requests: expected a rate such as"),
         ("limits: {default_ttl: 25h}", "limits.default_ttl: is longer than max_ttl"),
         ("limits: {max_ttl: 73h}", "limits.max_ttl: is longer than max_lifetime"),
         ("limits: {default_ttl: 59s}", "limits.default_ttl: expected a duration, 60s to 3650d"),
@@ -553,3 +569,43 @@ def test_a_process_reads_its_own_environment() -> None:
 def test_the_configuration_needs_no_django_settings() -> None:
     done = run("import sys, instantlite.config; print('django.conf' in sys.modules)")
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "period", "capacity"),
+    [
+        ("10/s burst 20", 10, timedelta(seconds=1), 20),
+        ("5/d", 5, timedelta(days=1), 5),
+        ("100 / m", 100, timedelta(minutes=1), 100),
+        ("1/h burst 3", 1, timedelta(hours=1), 3),
+        ("1000000/s", 1_000_000, timedelta(seconds=1), 1_000_000),
+    ],
+)
+def test_a_rate_is_read_from_a_file_and_from_the_environment(
+    text: str, count: int, period: timedelta, capacity: int
+) -> None:
+    from_file = load_text(f"limits: {{requests: {text}}}").limits.requests
+    from_environment = load({"LIMIT_REQUESTS": text}).limits.requests
+    assert from_file == from_environment
+    assert from_file is not None
+    assert (from_file.count, from_file.period, from_file.capacity) == (count, period, capacity)
+
+
+@pytest.mark.parametrize("text", ["off", "'off'", "OFF"])
+def test_a_limit_can_be_lifted(text: str) -> None:
+    assert load_text(f"limits: {{provisions: {text}}}").limits.provisions is None
+
+
+def test_a_laptop_has_generous_limits_and_what_is_named_counts_all_the_same() -> None:
+    strict, laptop = load({}).limits, load({"INSTANTLITE_PROFILE": "laptop"}).limits
+    assert str(strict.provisions) == "5/d"
+    assert laptop.provisions is not None
+    assert laptop.provisions.count >= 1000
+    assert laptop.storage_mb == strict.storage_mb
+    named = load({"INSTANTLITE_PROFILE": "laptop", "LIMIT_PROVISIONS": "3/d"})
+    assert str(named.limits.provisions) == "3/d"
+
+
+def test_an_unknown_profile_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match="INSTANTLITE_PROFILE: profile: expected production or laptop"):
+        load({"INSTANTLITE_PROFILE": "labtop"})
