@@ -97,10 +97,12 @@ def payload(error: ApiError, request: HttpRequest | None) -> dict[str, Any]:
 
 def response(error: ApiError, request: HttpRequest | None) -> JsonResponse:
     """An error as a plain Django response, for everything that happens outside a DRF view."""
-    answer = JsonResponse(payload(error, request), status=error.code.status, json_dumps_params={"ensure_ascii": False})
-    for name, value in _headers(error).items():
-        answer[name] = value
-    return answer
+    return JsonResponse(
+        payload(error, request),
+        status=error.code.status,
+        json_dumps_params={"ensure_ascii": False},
+        headers=_headers(error),
+    )
 
 
 def _headers(error: ApiError) -> dict[str, str]:
@@ -193,7 +195,10 @@ def answer(request: HttpRequest, error: ApiError) -> HttpResponse:
 
 def _page(request: HttpRequest, error: ApiError) -> HttpResponse:
     context = {"error": error, "request_id": request_id(request)}
-    return render(request, "error.html", context, status=error.code.status)
+    page = render(request, "error.html", context, status=error.code.status)
+    for name, value in _headers(error).items():
+        page[name] = value
+    return page
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,6 +6,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from instantlite import redislink
+
 _migrated = False
 
 
@@ -26,11 +28,17 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when requests can be served, else 503; `checks` says which part cannot, in words."""
+    """200 when requests can be served, else 503; `checks` says which part cannot, in words.
+
+    `degraded`: a part is missing that others stand in for. That is no reason to take an instance out of service.
+    """
     checks = {"database": _database()}
     checks["migrations"] = _migrations() if checks["database"] == "ok" else "not checked"
     ready = all(state == "ok" for state in checks.values())
-    return JsonResponse({"ok": ready, "checks": checks}, status=200 if ready else 503)
+    if redislink.link.configured:
+        checks["redis"] = redislink.link.check()
+    degraded = checks.get("redis", "ok") != "ok"
+    return JsonResponse({"ok": ready, "degraded": degraded, "checks": checks}, status=200 if ready else 503)
 
 
 def _database() -> str:

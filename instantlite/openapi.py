@@ -28,7 +28,7 @@ BODY_PROBLEMS = (
     errors.UNSUPPORTED_MEDIA_TYPE,
 )
 TOKEN_PROBLEMS = (errors.INVALID_REQUEST, errors.NOT_FOUND, errors.GONE)
-_ANYWHERE = (errors.METHOD_NOT_ALLOWED, errors.INTERNAL_ERROR, errors.DATABASE_UNAVAILABLE)
+_ANYWHERE = (errors.METHOD_NOT_ALLOWED, errors.RATE_LIMITED, errors.INTERNAL_ERROR, errors.DATABASE_UNAVAILABLE)
 
 
 def without_trailing_slash(endpoints: list[Any]) -> list[Any]:

@@ -94,6 +94,13 @@ class EphemeralQuerySet(models.QuerySet[Resource]):
         """The resource that this client made with this key."""
         return self.filter(idempotency_mac=wish.idempotency_mac).first()
 
+    def is_repeated(self, wish: Wish) -> bool:
+        """Whether this client was given something for this key already, so that it will be given nothing new."""
+        if wish.idempotency_key is None:
+            return False
+        edge = Now() - settings.IDEMPOTENCY_WINDOW
+        return self.filter(idempotency_mac=wish.idempotency_mac, created_at__gt=edge).exists()
+
     def forget_stale_key(self, wish: Wish) -> int:
         """Frees the key of a resource that is older than the idempotency window. Returns how many it freed."""
         edge = Now() - settings.IDEMPOTENCY_WINDOW

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from instantlite import config as configuration
 from instantlite import embedded
+from instantlite.caching import cache_settings
 from instantlite.logs import logging_config
 
 django_stubs_ext.monkeypatch()
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "instantlite",
+    "ratelimit",
     "provisioning",
 ]
 
@@ -94,6 +96,7 @@ MIDDLEWARE = [
     "instantlite.recovery.RecoveryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ratelimit.middleware.RateLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -154,22 +157,8 @@ def _platform_database(url: str) -> dict[str, object]:
 DATABASES = {"default": _platform_database(PLATFORM_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES: dict[str, dict[str, object]] = {
-    "default": (
-        {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": INSTANTLITE.redis.url,
-            # A cache that is away is a cache that is empty: design.md, decision 1.
-            "OPTIONS": {
-                "IGNORE_EXCEPTIONS": True,
-                "SOCKET_CONNECT_TIMEOUT": 0.2,
-                "SOCKET_TIMEOUT": 0.2,
-            },
-        }
-        if INSTANTLITE.redis.url
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-    )
-}
+# In Redis where there is one and it answers, else in the database.
+CACHES = cache_settings(INSTANTLITE.redis.url)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -206,6 +195,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = _server.max_body_bytes
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_THROTTLE_CLASSES": ["ratelimit.throttling.RequestThrottle"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_PARSER_CLASSES": [
         "instantlite.parsers.JSONParser",

@@ -17,7 +17,7 @@ from provisioning import pool, roles, usage
 from provisioning.connections import ClusterDown
 from provisioning.models import Database
 from provisioning.serializers import DatabaseCreated, DatabaseDeleted, DatabaseStatus, render, render_status
-from ratelimit import clients
+from ratelimit import clients, limits, throttling
 
 
 class DatabaseViewSet(ViewSet):
@@ -41,10 +41,16 @@ class DatabaseViewSet(ViewSet):
             ),
         },
     )
+    @throttling.charges_itself
     def create(self, request: Request) -> Response:
         """Yours alone, ready to connect to, gone after its time to live. The body may be left out."""
         wish = wish_of(request)
-        handed_out = pool.hand_out(wish)
+        # What was given before is given again to whoever has used up the limit since.
+        new = () if Database.objects.is_repeated(wish) else (limits.PROVISIONS,)
+        with throttling.charged(request, *new) as receipt:
+            handed_out = pool.hand_out(wish)
+            if handed_out.replayed:
+                receipt.give_back()
         replayed = {"Idempotency-Replayed": "true"} if handed_out.replayed else {}
         return Response(render(handed_out.database), status=201, headers=replayed)
 

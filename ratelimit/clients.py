@@ -14,10 +14,6 @@ from instantlite import keys
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Neighbours in one of these are taken for one client: the smallest blocks that are handed to one customer.
-IPV4_PREFIX = 24
-IPV6_PREFIX = 48
-
 
 @dataclass(frozen=True)
 class Client:
@@ -30,7 +26,8 @@ class Client:
         """The network in CIDR notation that stands for this client."""
         if self.address is None:
             return "unknown"
-        prefix = IPV4_PREFIX if self.address.version == 4 else IPV6_PREFIX
+        limits = settings.INSTANTLITE.limits
+        prefix = limits.client_ipv4_prefix if self.address.version == 4 else limits.client_ipv6_prefix
         return str(ipaddress.ip_network(f"{self.address}/{prefix}", strict=False))
 
     @cached_property

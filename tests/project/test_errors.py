@@ -13,6 +13,9 @@ from instantlite.resource import Wish
 from provisioning import pool
 from tests.service import Service
 
+# Whatever is answered has been counted against the caller's limit first.
+pytestmark = pytest.mark.django_db
+
 API_PATHS = ["/db", "/db/", "/db/x/y/z", "/webhook/x", "/cache/x", "/nothing"]
 
 
@@ -47,7 +50,6 @@ def test_a_foreign_host_is_refused_in_the_one_shape(api: APIClient) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-@pytest.mark.django_db
 def test_an_unforeseen_exception_is_logged_once_and_tells_nothing(
     api: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,7 +68,6 @@ def test_an_unforeseen_exception_is_logged_once_and_tells_nothing(
     assert [getattr(record, "request_id", None) for record in ours] == ["my-own-id-1"]
 
 
-@pytest.mark.django_db
 def test_our_own_database_away_is_a_503(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(wish: Wish) -> None:
         raise OperationalError("the connection is closed")

@@ -21,7 +21,7 @@ def test_readyz_is_200_when_the_database_answers_and_is_migrated(
     answer = api.get("/readyz")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"ok": True, "checks": {"database": "ok", "migrations": "ok"}},
+        {"ok": True, "degraded": False, "checks": {"database": "ok", "migrations": "ok"}},
     )
 
 

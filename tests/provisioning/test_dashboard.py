@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("platform")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_cached() -> None:
+def _nothing_cached(platform: None) -> None:
     cache.clear()
 
 

@@ -127,7 +127,8 @@ def test_a_claim_takes_three_statements_at_most(api: APIClient, monkeypatch: pyt
         connection,
     ) as on_platform:
         assert api.post("/db/new").status_code == 201
-    assert len(on_platform) == 1
+    # The limits' charge and the claim; then the role, on the cluster.
+    assert len(on_platform) == 2
     assert len(on_clusters) == 1
 
 

@@ -1,0 +1,100 @@
+"""The arithmetic of the generic cell rate algorithm (ITU-T I.371, annex A; its virtual scheduling form).
+
+A bucket is one number, its theoretical arrival time (TAT). A charge moves it on by the emission interval, from now or
+from where it is, whichever is later; it conforms while the TAT stays within the tolerance of now. So a resting bucket
+fills up by the clock, with no process to fill it, and one that is missing is a full one.
+
+Times are whole microseconds by the store's clock, since the Unix epoch. Both stores compute with them exactly:
+PostgreSQL in bigint, Redis in doubles, which are exact to 2^53.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from instantlite.config import Rate
+
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One unit of one limit, asked of one partition (a client, an endpoint)."""
+
+    limit: str
+    partition: str
+    rate: Rate
+
+    @property
+    def key(self) -> str:
+        """Under which a store keeps the bucket. Letters, digits, `-`, `_` and one colon."""
+        return f"{self.limit}:{self.partition}"
+
+    @property
+    def interval(self) -> int:
+        """The emission interval, rounded up: never more than the rate says."""
+        period = round(self.rate.period.total_seconds() * MICROSECONDS)
+        return -(-period // self.rate.count)
+
+    @property
+    def tolerance(self) -> int:
+        """How far ahead of now the TAT may be after a charge: `capacity` charges at once."""
+        return self.interval * self.rate.capacity
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bucket holds after the decision. `level`: microseconds from now to its TAT, 0 for a full bucket."""
+
+    charge: Charge
+    level: int
+
+    @property
+    def remaining(self) -> int:
+        """Charges that would still be taken now."""
+        return max(0, (self.charge.tolerance - self.level) // self.charge.interval)
+
+    @property
+    def reset_seconds(self) -> int:
+        """Until the bucket is full again."""
+        return _seconds(self.level)
+
+    @property
+    def wait(self) -> int:
+        """Microseconds until one more charge is taken; 0 where it would be now."""
+        return max(0, self.level + self.charge.interval - self.charge.tolerance)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a store decided on all charges of one request together: a denial by one has charged none."""
+
+    allowed: bool
+    at: int
+    outcomes: tuple[Outcome, ...]
+    store: str
+
+    @property
+    def denied_by(self) -> Outcome | None:
+        """The outcome that has to be waited for longest; None when all charges were taken."""
+        return None if self.allowed else max(self.outcomes, key=lambda outcome: outcome.wait)
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """Until the same request would be allowed, at least 1; 0 when it was."""
+        denied = self.denied_by
+        return max(1, _seconds(denied.wait)) if denied else 0
+
+    def only(self, limits: Sequence[str]) -> "Decision":
+        """The part of it that is about these limits."""
+        return replace(self, outcomes=tuple(outcome for outcome in self.outcomes if outcome.charge.limit in limits))
+
+
+def decided(charges: Sequence[Charge], allowed: bool, at: int, levels: Sequence[int], store: str) -> Decision:
+    """A store's answer as a Decision; `levels` may be negative for buckets that have rested."""
+    outcomes = (Outcome(charge, max(0, level)) for charge, level in zip(charges, levels, strict=True))
+    return Decision(allowed, at, tuple(outcomes), store)
+
+
+def _seconds(microseconds: int) -> int:
+    """Rounded up, so that whoever waits for it has waited long enough."""
+    return -(-microseconds // MICROSECONDS)

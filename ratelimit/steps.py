@@ -1,0 +1,31 @@
+"""What this app hands to the housekeeping loop."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from instantlite.housekeeping import Step
+
+_PRUNE = """
+DELETE FROM ratelimit_bucket WHERE key IN (
+    SELECT key FROM ratelimit_bucket WHERE tat < date_part('epoch', clock_timestamp()) * 1000000
+    LIMIT 5000 FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+def _interval() -> timedelta:
+    interval: timedelta = settings.INSTANTLITE.housekeeping.repair_interval
+    return interval
+
+
+def prune() -> str | None:
+    """Deletes buckets that are full again, a batch at a time: a missing one says the same. Says how many, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE)
+        pruned = cursor.rowcount
+    return f"pruned {pruned} rate limit buckets" if pruned else None
+
+
+STEPS = (Step("prune limits", _interval, prune),)

@@ -1,0 +1,121 @@
+"""Charging a request: what a view calls, and the throttle that DRF calls for views that do not."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import Error as DatabaseError
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from instantlite import errors, telemetry
+from ratelimit import clients, limits, stores
+from ratelimit.gcra import Decision, Outcome
+from ratelimit.limits import Limit
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which loads this module, as its default throttle
+
+log = logging.getLogger("instantlite.ratelimit")
+
+View = TypeVar("View", bound=Callable[..., Any])
+_MARK = "charges_itself"
+_ATTRIBUTE = "ratelimit_decision"
+
+
+@dataclass
+class Receipt:
+    """What a request was charged. give_back() returns the part of it that is given back, once."""
+
+    request: HttpRequest
+    decision: Decision | None
+
+    def give_back(self) -> None:
+        """Returns the charge for something that was not delivered after all. A store that is away keeps it."""
+        if self.decision is None:
+            return
+        returned = self.decision.only([limit.name for limit in limits.LIMITS.values() if limit.given_back])
+        self.decision = None
+        if not returned.outcomes:
+            return
+        try:
+            stores.store.give_back(returned)
+        except DatabaseError as error:
+            log.info("a charge could not be given back: %s", str(error).split("\n", 1)[0])
+
+
+@contextmanager
+def charged(request: Request, *wanted: Limit) -> Iterator[Receipt]:
+    """Charges the client of `request` for all of `wanted` in one decision, beside its limit of requests.
+
+    An exception inside gives back what is given back: the caller got nothing. Raises ApiError `rate_limited`.
+    """
+    receipt = charge(request._request, limits.REQUESTS, *wanted)
+    try:
+        yield receipt
+    except Exception:
+        receipt.give_back()
+        raise
+
+
+def charge(request: HttpRequest, *wanted: Limit) -> Receipt:
+    """Charges the client of a request. Raises ApiError `rate_limited`; django.db.Error when no store answers."""
+    partition = clients.identify(request).fingerprint
+    charges = [charge for limit in wanted if (charge := limit.charge(partition))]
+    if not charges:
+        setattr(request, _ATTRIBUTE, None)
+        return Receipt(request, None)
+    decision = stores.store.charge(charges)
+    setattr(request, _ATTRIBUTE, decision)
+    _count(decision)
+    if decision.denied_by:
+        raise refusal(decision.denied_by, decision.retry_after_seconds)
+    return Receipt(request, decision)
+
+
+def decision_of(request: HttpRequest) -> Decision | None:
+    """What was decided for a request, for its headers."""
+    decision: Decision | None = getattr(request, _ATTRIBUTE, None)
+    return decision
+
+
+def was_charged(request: HttpRequest) -> bool:
+    """Whether a request has been charged yet, be it that its limits are lifted."""
+    return hasattr(request, _ATTRIBUTE)
+
+
+def refusal(denied: Outcome, retry_after: int) -> errors.ApiError:
+    """429 in words: which limit, how much it allows, what to do."""
+    limit = limits.LIMITS[denied.charge.limit]
+    return errors.ApiError(
+        errors.RATE_LIMITED,
+        f"The limit `{limit.name}` is reached ({limit.says}: {limits.in_words(denied.charge.rate)} for each "
+        f"{limit.per}). Wait for retry_after_seconds, then send the request again.",
+        retry_after=retry_after,
+    )
+
+
+def _count(decision: Decision) -> None:
+    denied = decision.denied_by
+    for outcome in (denied,) if denied else decision.outcomes:
+        telemetry.RATELIMIT_DECISIONS.add(limit=outcome.charge.limit, outcome="denied" if denied else "allowed")
+
+
+def charges_itself(view: View) -> View:
+    """Marks an action that calls charged() once it knows what to charge: a body that is refused costs no database."""
+    setattr(view, _MARK, True)
+    return view
+
+
+class RequestThrottle(BaseThrottle):
+    """DRF's throttle of every API view: one request, charged before anything is done for it."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        """True, or ApiError `rate_limited` is raised: it says more than DRF's own answer."""
+        action = getattr(view, getattr(view, "action", None) or "", None)
+        if not getattr(action, _MARK, False):
+            charge(request._request, limits.REQUESTS)
+        return True

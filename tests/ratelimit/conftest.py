@@ -1,0 +1,77 @@
+"""Stores of every kind that we promise to work on, and clocks of the tests' own."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instantlite import redislink
+from instantlite.caching import cache_settings
+from ratelimit import stores
+from ratelimit.stores import PostgresStore, RedisStore, Store
+from tests.folders import open_folder
+from tests.redis_server import RedisServer, program
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> Iterator[Callable[[str], RedisServer]]:
+    """Gives the running Redis of a version, started when it is first asked for."""
+    started: dict[str, RedisServer] = {}
+    with open_folder() as folder:
+
+        def get(version: str) -> RedisServer:
+            if program(version) is None:
+                assert os.environ.get("CI") != "true", f"CI has Redis {version}"
+                pytest.skip(f"Redis {version} is not installed here")
+            if version not in started:
+                started[version] = RedisServer(folder, version).start()
+            return started[version]
+
+        yield get
+        for server in started.values():
+            server.kill()
+
+
+@pytest.fixture(params=["postgresql", "redis 6.2", "redis 7.0"])
+def store(request: pytest.FixtureRequest, redis_servers: Callable[[str], RedisServer], db: None) -> Iterator[Store]:
+    """Each test runs once on every store."""
+    name, _, version = request.param.partition(" ")
+    if name == "postgresql":
+        yield PostgresStore()
+        return
+    with redis_servers(version).client() as client:
+        client.flushall()
+        yield RedisStore(client)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A running Redis of the test's own, to be killed, frozen and filled."""
+    with open_folder() as folder:
+        server = RedisServer(folder).start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def with_redis(own_redis: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
+    """This process's link leads to own_redis, and knows nothing of it yet."""
+    configure(settings, redis=own_redis.url)
+    monkeypatch.setattr(redislink, "link", fresh := redislink.Link())
+    monkeypatch.setattr(stores, "store", stores.FallbackStore(fresh))
+    return own_redis
+
+
+def configure(settings: Settings, redis: str = "", **limits: Any) -> None:
+    """Sets the Redis, and limits by name, for one test. Redis is tried again at once when it has failed."""
+    config = settings.INSTANTLITE
+    settings.INSTANTLITE = replace(
+        config,
+        redis=replace(config.redis, url=redis, down_for=timedelta(0)),
+        limits=replace(config.limits, **limits),
+    )
+    settings.CACHES = cache_settings(redis)
