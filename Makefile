@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench-provision venv clean chromium
+.PHONY: help run test bench-provision bench-ratelimit venv clean chromium
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 26
@@ -26,6 +26,9 @@ test: .venv/dev.stamp chromium ## Check style, types and migrations, then run ev
 
 bench-provision: venv ## Measure how fast databases are handed out
 	@exec $(BIN)/python benchmarks/provision.py $(ARGS)
+
+bench-ratelimit: .venv/dev.stamp ## Measure the rate limiter beside others
+	@exec $(BIN)/python benchmarks/ratelimit.py $(ARGS)
 
 venv: .venv/run.stamp ## Make .venv with what the service needs
 

@@ -76,7 +76,7 @@ class Instance:
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "instantlite.wsgi:application"]
         with (self.folder / "gunicorn.log").open("ab") as log:
             self._gunicorn = subprocess.Popen(
-                command, cwd=PROJECT, env=self._environ(settings), stdout=log, stderr=log, process_group=0
+                command, cwd=PROJECT, env=self.environ(settings), stdout=log, stderr=log, process_group=0
             )
         probe = Client(self.port)
         wait_for(lambda: probe.send("GET", "/livez").status == 200, 30, "the service to answer")
@@ -100,9 +100,10 @@ class Instance:
 
     def manage(self, *arguments: str) -> None:
         """Runs manage.py to its end. Raises CalledProcessError."""
-        subprocess.run([sys.executable, "manage.py", *arguments], cwd=PROJECT, env=self._environ({}), check=True)
+        subprocess.run([sys.executable, "manage.py", *arguments], cwd=PROJECT, env=self.environ({}), check=True)
 
-    def _environ(self, settings: dict[str, str]) -> dict[str, str]:
+    def environ(self, settings: dict[str, str]) -> dict[str, str]:
+        """What a process of this instance is started with, and `settings` on top."""
         # Nothing that the caller's shell says about a service of its own may decide what is measured.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         return kept | {
@@ -112,6 +113,8 @@ class Instance:
             "SECRET_KEY": self._secret,
             "PORT": str(self.port),
             "LOG_LEVEL": "WARNING",
+            # The load comes from one address, and is to meet the machine's limits.
+            "INSTANTLITE_PROFILE": "laptop",
             **settings,
         }
 

@@ -1,4 +1,4 @@
-"""Reference pages that are written from the code: `python -m instantlite.reference errors` prints docs/errors.md."""
+"""Reference pages written from the code: `python -m instantlite.reference errors` prints docs/errors.md."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable
 # The errors stand beside DRF's, which reads the settings when it is imported.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instantlite.settings")
 
-from instantlite import errors
+from instantlite import errors, telemetry
 
 _ERRORS = """\
 # Errors
@@ -42,7 +42,26 @@ def errors_markdown() -> str:
     return f"{_ERRORS}{table}\nThis page is printed by `python -m instantlite.reference errors`.\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"errors": errors_markdown}
+_METRICS = """\
+# Telemetry
+
+Metrics live in each process: with two workers, each has counts of its own.
+
+| Metric | Labels | What it counts |
+|---|---|---|
+"""
+
+
+def metrics_markdown() -> str:
+    """docs/telemetry.md as a whole, from the metrics in telemetry.py."""
+    rows = (
+        f"| `{metric.name}` | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.says} |\n"
+        for metric in telemetry.METRICS.values()
+    )
+    return f"{_METRICS}{''.join(rows)}\nThis page is printed by `python -m instantlite.reference telemetry`.\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"errors": errors_markdown, "telemetry": metrics_markdown}
 
 
 def main(arguments: list[str]) -> int:

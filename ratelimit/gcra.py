@@ -10,6 +10,7 @@ PostgreSQL in bigint, Redis in doubles, which are exact to 2^53.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from instantlite.config import Rate
 
@@ -32,13 +33,12 @@ class Charge:
     @property
     def interval(self) -> int:
         """The emission interval, rounded up: never more than the rate says."""
-        period = round(self.rate.period.total_seconds() * MICROSECONDS)
-        return -(-period // self.rate.count)
+        return _interval(self.rate)
 
     @property
     def tolerance(self) -> int:
         """How far ahead of now the TAT may be after a charge: `capacity` charges at once."""
-        return self.interval * self.rate.capacity
+        return _interval(self.rate) * self.rate.capacity
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class Decision:
         return replace(self, outcomes=tuple(outcome for outcome in self.outcomes if outcome.charge.limit in limits))
 
 
-def decided(charges: Sequence[Charge], allowed: bool, at: int, levels: Sequence[int], store: str) -> Decision:
-    """A store's answer as a Decision; `levels` may be negative for buckets that have rested."""
-    outcomes = (Outcome(charge, max(0, level)) for charge, level in zip(charges, levels, strict=True))
-    return Decision(allowed, at, tuple(outcomes), store)
+@cache
+def _interval(rate: Rate) -> int:
+    period = round(rate.period.total_seconds() * MICROSECONDS)
+    return -(-period // rate.count)
 
 
 def _seconds(microseconds: int) -> int:

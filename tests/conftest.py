@@ -1,7 +1,9 @@
 """Fixtures that the whole suite shares."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
@@ -23,6 +25,20 @@ def _no_connection_outlives_the_run() -> Iterator[None]:
 def api() -> APIClient:
     """Calls our views without a socket between."""
     return APIClient(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that this process sends to any PostgreSQL, through Django or past it, as it is sent."""
+    sent: list[str] = []
+    execute: Any = psycopg.Cursor.execute
+
+    def recorded(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(query if isinstance(query, str) else str(query))
+        return execute(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", recorded)
+    return sent
 
 
 @pytest.fixture

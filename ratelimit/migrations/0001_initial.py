@@ -61,10 +61,12 @@ BEGIN
                 END IF;
                 -- It was made, or given back, between the two looks.
                 CONTINUE again WHEN new_tat <= now_us + what[i + 2]::bigint - what[i + 1]::bigint;
-                RETURN '0 ' || now_us || ' ' || (
-                    SELECT string_agg((coalesce(tat, 0) - now_us)::text, ' ' ORDER BY k)
-                    FROM generate_series(1, cardinality(what), 3) AS k LEFT JOIN ratelimit_bucket ON key = what[k]
-                );
+                answer := '0 ' || now_us;
+                FOR j IN 1 .. cardinality(what) BY 3 LOOP
+                    SELECT tat INTO new_tat FROM ratelimit_bucket WHERE key = what[j];
+                    answer := answer || ' ' || (coalesce(new_tat, 0) - now_us);
+                END LOOP;
+                RETURN answer;
             END IF;
             answer := answer || ' ' || (new_tat - now_us);
         END LOOP;

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from instantlite import errors, reference
+from instantlite.config import LimitsConfig, describe
+from ratelimit import limits
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -37,3 +39,12 @@ def _links(text: str) -> list[str]:
     targets = [part.split(")", 1)[0] for part in text.split("](")[1:]]
     targets += [part.split('"', 1)[0] for key in ("src", "srcset") for part in text.split(f'{key}="')[1:]]
     return [target.split("#", 1)[0] for target in targets if not target.startswith(("http", "#"))]
+
+
+def test_every_limit_with_its_default_and_variable_is_on_its_page() -> None:
+    page = (DOCS / "limits.md").read_text()
+    for limit in limits.LIMITS.values():
+        rate = getattr(LimitsConfig(), limit.name)
+        variable = next(option.env for option in describe() if (option.section, option.name) == ("limits", limit.name))
+        assert f"| `{limit.name}` | {limit.says} | {limit.per} | {limits.in_words(rate)} |" in page
+        assert f"| `{variable}` |" in page
