@@ -524,6 +524,8 @@ def test_the_production_template_loads_once_filled_in(optional: bool) -> None:
     assert config.redis.url == values["REDIS_URL"]
     assert config.clusters()[0].public_host == ("c" if optional else "h")
     assert config.observability.log_format == "json"
+    limits = (config.limits.requests, config.limits.provisions, config.limits.captures)
+    assert [str(rate) for rate in limits] == ["10/s burst 20", "5/d", "50/s burst 200"]
 
 
 def test_the_production_template_is_refused_as_long_as_it_is_a_template() -> None:

@@ -19,7 +19,10 @@ from tests.folders import open_folder
 from tests.service import PROJECT, free_port
 
 # What the test run itself is configured with must not leak into a newcomer's first start.
-CONFIGURED = ("DATABASE_URL", "CUSTOMER_DATABASE_URL", "SECRET_KEY", "POOL_SIZE", "HOUSEKEEPING_MODE", "CONFIG_PATH")
+CONFIGURED = (
+    *("DATABASE_URL", "CUSTOMER_DATABASE_URL", "REDIS_URL", "SECRET_KEY", "POOL_SIZE", "HOUSEKEEPING_MODE"),
+    *("CONFIG_PATH", "INSTANTLITE_PROFILE"),
+)
 
 
 class Up:
@@ -85,7 +88,9 @@ def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(folder: P
     password = re.search(r"user admin, password (\S+)", banner)
     assert password is not None
 
-    made = requests.post(f"http://localhost:{port}/db/new", timeout=30).json()
+    answer = requests.post(f"http://localhost:{port}/db/new", timeout=30)
+    assert '"provisions";q=10000;' in answer.headers["RateLimit-Policy"], "nobody is locked out of their own machine"
+    made = answer.json()
     with psycopg.connect(made["connection_url"]) as tenant:
         tenant.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     login = requests.get(f"http://localhost:{port}/admin/login/", timeout=10)
