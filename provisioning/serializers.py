@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from provisioning.models import Database, Provisioned
+from provisioning.models import Cache, Database, Provisioned
 from provisioning.postgres import Usage
 
 # The classes describe the answers for OpenAPI; render() builds them, with no more than the work that takes.
@@ -45,6 +45,23 @@ class DatabaseStatus(DatabaseCreated):
     connections = serializers.IntegerField(allow_null=True, help_text="Open sessions; null as above.")
 
 
+class CacheCreated(ResourceCreated):
+    """A user and a key prefix of one's own on Redis: redis://… or rediss://…"""
+
+    key_prefix = serializers.CharField(help_text="Keys and channels must start with it and a colon.")
+
+
+class CacheStatus(CacheCreated):
+    """A cache as it was a moment ago."""
+
+    connection_url = serializers.CharField(allow_null=True, help_text="As above; null while this server has no Redis.")
+    status = serializers.CharField(help_text="active")
+    created_at = serializers.DateTimeField(help_text="RFC 3339, UTC.")
+    size_bytes = serializers.IntegerField(allow_null=True, help_text="Memory of the keys, when last looked at.")
+    connections = serializers.IntegerField(allow_null=True, help_text="Open connections, when last looked at.")
+    storage_exceeded = serializers.BooleanField(help_text="True: it may read and delete until it has shrunk.")
+
+
 class ResourceDeleted(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     id = serializers.UUIDField()
@@ -58,7 +75,7 @@ def render(row: Provisioned) -> dict[str, Any]:
         "id": str(row.id),
         "token": row.token,
         "name": row.name,
-        "connection_url": row.connection_url,
+        "connection_url": row.connection_url if row.has_server else None,
         **row.further_facts(),
         "tier": "anonymous",
         "limits": {
@@ -75,6 +92,11 @@ def render(row: Provisioned) -> dict[str, Any]:
 def render_status(database: Database, usage: Usage | None) -> dict[str, Any]:
     """The answer to `GET /db/{token}`; `usage` None when the cluster does not answer."""
     return _status(database, usage.size_bytes if usage else None, usage.connections if usage else None)
+
+
+def render_cache_status(cache: Cache) -> dict[str, Any]:
+    """The answer to `GET /cache/{token}`: as housekeeping has last seen it, so that it needs no Redis."""
+    return {**_status(cache, cache.size_bytes, cache.open_connections), "storage_exceeded": cache.confined}
 
 
 def _status(row: Provisioned, size_bytes: int | None, connections: int | None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from functools import partial
 from django.conf import settings
 
 from instantlite.housekeeping import Step
-from provisioning import pool, reaper, repair, roles
-from provisioning.models import Cluster, Database
+from provisioning import caches, pool, reaper, repair, roles, sampling
+from provisioning.models import Cache, Cluster, Database
 
 
 def _interval() -> timedelta:
@@ -32,4 +32,9 @@ STEPS = (
     Step("roles", _interval, partial(roles.finish_one, Database)),
     Step("repair", _repair_interval, repair.repair),
     Step("purge", _repair_interval, partial(reaper.purge_one_batch, Database)),
+    Step("caches reap", _interval, partial(reaper.reap_one, Cache)),
+    Step("cache users", _interval, caches.look_after_users),
+    Step("cache roles", _interval, partial(roles.finish_one, Cache)),
+    Step("cache sample", _interval, sampling.sample_one),
+    Step("caches purge", _repair_interval, partial(reaper.purge_one_batch, Cache)),
 )

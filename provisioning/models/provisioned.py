@@ -100,6 +100,11 @@ class Provisioned(EphemeralResource):
         raise NotImplementedError
 
     @property
+    def has_server(self) -> bool:
+        """False where the configuration names no server of this kind any more, and so there is no URL."""
+        return True
+
+    @property
     def note(self) -> str:
         """What its owner should know, in a sentence or two."""
         return (
