@@ -45,12 +45,6 @@ def test_another_address_with_the_same_key_gets_its_own(tenants_redis: RedisServ
     assert new("k1").json()["id"] != new("k1", address="192.0.2.2").json()["id"]
 
 
-def test_a_key_of_a_database_is_another_key(tenants_redis: RedisServer) -> None:
-    first = new("k1").json()
-    assert first["token"].startswith("cache_")
-    assert Cache.objects.get().idempotency_mac is not None
-
-
 def test_racing_requests_with_one_key_make_one_cache(tenants_redis: RedisServer) -> None:
     def one(_: int) -> Any:
         try:
