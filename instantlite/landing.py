@@ -1,6 +1,6 @@
 """What a person meets first: `GET /`, a page for a browser and a screenful of text for curl; and `/docs`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -37,21 +37,39 @@ CONTENT_POLICY = "; ".join(
 
 @dataclass(frozen=True)
 class Offer:
-    """One call of the landing page. `ready` False: on its way, not served by this version."""
+    """One call of the landing page. `absent` says why it is not served here; empty for one that is."""
 
     title: str
     path: str
     says: str
-    ready: bool
+    absent: str = ""
+
+    @property
+    def ready(self) -> bool:
+        return not self.absent
 
 
-OFFERS = (
-    Offer("PostgreSQL database", "/db/new", "A database of your own, ready to connect to.", True),
-    Offer(
-        "Webhook inbox", "/webhook/new", "A URL that takes any request, and a page that shows each as it came.", False
-    ),
-    Offer("Redis cache", "/cache/new", "A user and a key prefix of your own on a shared Redis.", False),
+_DATABASE = Offer("PostgreSQL database", "/db/new", "A database of your own, ready to connect to.")
+_WEBHOOK = Offer(
+    "Webhook inbox",
+    "/webhook/new",
+    "A URL that takes any request, and a page that shows each as it came.",
+    "coming next",
 )
+_CACHE = Offer("Redis cache", "/cache/new", "A user and a key prefix of your own on a shared Redis.")
+_NO_REDIS = "not on this server: it has no Redis"
+
+
+def offers() -> list[Offer]:
+    """The calls, those that this server answers first."""
+    cache = _CACHE if has_redis() else replace(_CACHE, absent=_NO_REDIS)
+    return sorted((_DATABASE, _WEBHOOK, cache), key=lambda offer: not offer.ready)
+
+
+def has_redis() -> bool:
+    """Whether caches can be had: there is a Redis for tenants in the configuration."""
+    config = settings.INSTANTLITE.redis
+    return bool(config.customer_url or config.url)
 
 
 # Reads only: without a cookie at stake, a POST is told that the method is wrong, not that a form was out of date.
@@ -71,7 +89,8 @@ def _context() -> dict[str, Any]:
     limits = config.limits
     return {
         "app_url": config.server.app_url,
-        "offers": OFFERS,
+        "offers": offers(),
+        "caches": has_redis(),
         "limits": limits,
         "default_ttl": in_words(limits.default_ttl),
         "default_ttl_seconds": int(limits.default_ttl.total_seconds()),

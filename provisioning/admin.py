@@ -4,8 +4,9 @@ They show and they act, through the same verbs as the API. Nothing here shows a 
 one: an operator's screen is no place for a tenant's secrets.
 """
 
+from provisioning.admin_caches import CacheAdmin
 from provisioning.admin_clusters import ClusterAdmin
 from provisioning.admin_databases import DatabaseAdmin
 from provisioning.admin_users import OperatorAdmin, OperatorGroupAdmin
 
-__all__ = ["ClusterAdmin", "DatabaseAdmin", "OperatorAdmin", "OperatorGroupAdmin"]
+__all__ = ["CacheAdmin", "ClusterAdmin", "DatabaseAdmin", "OperatorAdmin", "OperatorGroupAdmin"]

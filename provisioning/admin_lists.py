@@ -7,19 +7,19 @@ from typing import Any
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from instantlite.resource import State
 from provisioning.admin_base import ModelAdmin
-from provisioning.models import Database
+from provisioning.models.provisioned import Row
 
 # A count visits every row that it counts; a million tombstones need not be counted to show the newest fifty.
 MOST_COUNTED = 10_000
 
 
-class BoundedPaginator(Paginator[Database]):
+class BoundedPaginator(Paginator[Model]):
     """Counts to MOST_COUNTED and no further; older rows are reached with a filter or a search."""
 
     template_name = "admin/pagination_bounded.html"
@@ -53,7 +53,7 @@ class ExpiryFilter(SimpleListFilter):
             ("expired", "Expired"),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Database]) -> QuerySet[Database]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         hour, day = Now() + timedelta(hours=1), Now() + timedelta(hours=24)
         ranges = {
             "overdue": Q(state=State.ACTIVE, expires_at__lte=Now()),
@@ -86,7 +86,7 @@ class OwnerFilter(SimpleListFilter):
         carried = [(name, value) for name, values in others.items() for value in values]
         yield {"value": self.value() or "", "carried": carried, "selected": bool(self.value())}
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Database]) -> QuerySet[Database]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         typed = (self.value() or "").strip()
         if not typed:
             return queryset
@@ -95,7 +95,7 @@ class OwnerFilter(SimpleListFilter):
         return queryset.filter(fingerprint=typed) if whole else queryset.filter(fingerprint__startswith=typed)
 
 
-class BoundedList(ModelAdmin[Database]):
+class BoundedList(ModelAdmin[Row]):
     """What a list over a long table leaves undone."""
 
     paginator = BoundedPaginator

@@ -16,7 +16,7 @@ OLDEST_VERSION = 15
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `sql` mends it, run by an administrator; empty when SQL cannot."""
+    """One line of the report. `sql` mends it, run by an administrator (for Redis: commands); empty when that cannot."""
 
     good: bool
     says: str

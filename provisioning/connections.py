@@ -16,12 +16,13 @@ from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
 from instantlite.config import ClusterConfig
+from provisioning.servers import ServerDown
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-class ClusterDown(Exception):
-    """The cluster did not answer, or broke off in the middle. The message is fit for operators, and has no password."""
+class ClusterDown(ServerDown):
+    """A PostgreSQL cluster is away."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The first page of admin: how many databases live where, what the pool holds, what came and went today.
 
-Five statements, each answered by an index over the rows that are alive or of the last day, and at most once in
-CACHE_SECONDS per process (or per installation, where Redis holds the cache).
+Five statements, and one more where there are caches, each answered by an index over the rows that are alive or of the
+last day, and at most once in CACHE_SECONDS per process (or per installation, where Redis holds the cache).
 """
 
 import json
@@ -19,7 +19,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from instantlite.resource import State
-from provisioning.models import Cluster, Database
+from provisioning import redis
+from provisioning.models import Cache, Cluster, Database
 
 CACHE_SECONDS = 5
 _CACHE_KEY = "provisioning.dashboard"
@@ -45,6 +46,16 @@ class ClusterNow:
 
 
 @dataclass(frozen=True)
+class CachesNow:
+    """All caches. `late` are expired and not dropped yet."""
+
+    active: int
+    confined: int
+    late: int
+    left_alone: bool
+
+
+@dataclass(frozen=True)
 class Dashboard:
     """Everything that the page shows. `overdue_for` is how long the oldest expired database has waited to go."""
 
@@ -55,6 +66,7 @@ class Dashboard:
     hours: tuple[datetime, ...]
     created: tuple[int, ...]
     reaped: tuple[int, ...]
+    caches: "CachesNow | None" = None
 
     @property
     def active(self) -> int:
@@ -127,7 +139,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def look() -> Dashboard:
-    """The state of the installation now: five statements, whatever it holds."""
+    """The state of the installation now: five statements, or six, whatever it holds."""
     now = timezone.now()
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     hours = tuple(this_hour - timedelta(hours=ago) for ago in reversed(range(HOURS)))
@@ -141,7 +153,18 @@ def look() -> Dashboard:
         hours=hours,
         created=_hourly("created_at", Q(), hours),
         reaped=_hourly("gone_at", Q(state=State.GONE), hours),
+        caches=_caches() if redis.configured() else None,
     )
+
+
+def _caches() -> CachesNow:
+    active = Cache.objects.filter(state=State.ACTIVE).order_by()
+    counted = active.aggregate(
+        active=Count("pk"),
+        confined=Count("pk", filter=Q(confined=True)),
+        late=Count("pk", filter=Q(expires_at__lte=Now())),
+    )
+    return CachesNow(**counted, left_alone=not redis.within_reach())
 
 
 def _clusters(now: datetime) -> tuple[ClusterNow, ...]:

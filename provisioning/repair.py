@@ -4,12 +4,11 @@ import logging
 from datetime import timedelta
 
 import psycopg
-from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from instantlite.resource import State
-from provisioning import connections, pool, postgres
+from provisioning import connections, postgres
 from provisioning.models import Cluster, Database
 
 log = logging.getLogger("instantlite.repair")
@@ -36,7 +35,7 @@ def repair_cluster(cluster: Cluster) -> list[str]:
         held = postgres.inventory(connections.to(cluster.name), cluster.prefix)
         lines = [_drop_stray(cluster, name) for name in _strays(cluster, held)]
     except connections.ClusterDown as error:
-        pool.mark_down(cluster.name, str(error))
+        Cluster.objects.mark_down(cluster.name, str(error))
         return []
     lost = expected_names - (held.databases & held.roles)
     lines += [_give_up(name, "the cluster does not hold it any more") for name in sorted(lost)]
@@ -70,13 +69,5 @@ def _half_open(cluster: Cluster, held: postgres.Inventory) -> list[Database]:
 def _give_up(name: str, why: str) -> str:
     for database in Database.objects.filter(db_name=name).filter(Q(state=State.ACTIVE) | Q(state=State.READY)):
         log.warning("database %s is given up: %s", name, why)
-        pool.discard(database, State.ACTIVE, State.READY, error=why)
+        Database.objects.discard(database.pk, State.ACTIVE, State.READY, error=why)
     return f"gave up {name}"
-
-
-def purge_one_batch() -> str | None:
-    """Deletes tombstones that are older than the configuration keeps them."""
-    age = settings.INSTANTLITE.housekeeping.tombstones
-    batch = list(Database.objects.old_tombstones(age).values_list("pk", flat=True)[:500])
-    deleted, _ = Database.objects.filter(pk__in=batch).delete()
-    return f"deleted {deleted} tombstones" if deleted else None

@@ -1,88 +1,87 @@
-"""Changes of a database that is in its owner's hands. The row changes first and carries a mark; then its role on the
-cluster is brought to what the row says, and the mark goes. Whoever dies in between, a step of housekeeping finishes.
+"""Changes of what is in its owner's hands. The row changes first and carries a mark; then its user on the server is
+brought to what the row says, and the mark goes. Whoever dies in between, a step of housekeeping finishes.
 """
 
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from instantlite.resource import Gone, LifetimeReached, State
-from provisioning import connections, credentials, pool, postgres
-from provisioning.models import Database
+from provisioning import reaper
+from provisioning.models.provisioned import Row, rows_of
+from provisioning.servers import ServerDown
 
 log = logging.getLogger("instantlite.roles")
 
 
-def owned(token: str) -> Database | None:
-    """The active database of a token; None when there never was one. Raises Gone."""
-    database = Database.objects.by_token(token)
-    if database is not None and not database.is_active:
+def owned(model: type[Row], token: str) -> Row | None:
+    """The active resource of a token; None when there never was one. Raises Gone."""
+    row = rows_of(model).by_token(token)
+    if row is not None and not row.is_active:
         raise Gone
-    return database
+    return row
 
 
-def rotate(database: Database) -> Database:
-    """A new password; sessions with the old one end. Raises Gone, ClusterDown."""
-    if not Database.objects.rotate(database.pk):
+def rotate(row: Row) -> Row:
+    """A new password; sessions with the old one end. Raises Gone, ServerDown."""
+    if not rows_of(type(row)).rotate(row.pk):
         raise Gone
-    return apply(database.pk)
+    return apply(type(row), row.pk)
 
 
-def extend(database: Database, ttl: timedelta) -> Database:
-    """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone, ClusterDown."""
+def extend(row: Row, ttl: timedelta) -> Row:
+    """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone, ServerDown."""
     longest = settings.INSTANTLITE.limits.max_lifetime
-    if not Database.objects.extend(database.pk, ttl, longest, role_stale_since=Now()):
+    mark: dict[str, Any] = {"role_stale_since": Now()} if row.expires_on_server else {}
+    if not rows_of(type(row)).extend(row.pk, ttl, longest, **mark):
         raise LifetimeReached
-    return apply(database.pk)
+    return apply(type(row), row.pk)
 
 
-def expire(database: Database) -> None:
-    """Takes the database away at once; when its cluster does not answer, the reaper goes on trying. Raises Gone."""
-    if not Database.objects.start_dropping(database.pk, State.ACTIVE):
+def expire(row: Row) -> None:
+    """Takes it away at once; when its server does not answer, the reaper goes on trying. Raises Gone."""
+    if not rows_of(type(row)).start_dropping(row.pk, State.ACTIVE):
         raise Gone
-    pool.drop_leased(database)
+    reaper.drop_leased(row)
 
 
-def apply(resource_id: UUID) -> Database:
-    """Brings the role to what the row says, and gives the row. Raises Gone, ClusterDown.
+def apply(model: type[Row], resource_id: UUID) -> Row:
+    """Brings the user on the server to what the row says, and gives the row. Raises Gone, ServerDown.
 
     The row stays locked meanwhile: of two callers the later one reads the newer row, so that an older password can
     never overwrite a newer one.
     """
     with transaction.atomic():
-        database = Database.objects.active().select_for_update().filter(pk=resource_id).first()
-        if database is None:
+        row = rows_of(model).active().select_for_update().filter(pk=resource_id).first()
+        if row is None:
             raise Gone
-        if database.role_stale_since is None:
-            return database
-        changed = database.applied_generation != database.generation
-        verifier = credentials.scram_verifier(database.password) if changed else None
-        assert database.expires_at is not None, "an active database has an expiry"  # noqa: S101 — tells mypy
-        postgres.set_role(connections.to(database.cluster_id), database.db_name, database.expires_at, verifier)
-        database.applied_generation = database.generation
-        database.role_stale_since = None
-        database.save(update_fields=["applied_generation", "role_stale_since"])
-        return database
+        if row.role_stale_since is None:
+            return row
+        row.tell_server()
+        row.applied_generation = row.generation
+        row.role_stale_since = None
+        row.save(update_fields=["applied_generation", "role_stale_since"])
+        return row
 
 
-def finish_one() -> str | None:
-    """Finishes one change whose process died, or whose cluster was away. Says what it did."""
-    database = Database.objects.stale_roles(timedelta(seconds=10)).first()
-    if database is None:
+def finish_one(model: type[Row]) -> str | None:
+    """Finishes one change whose process died, or whose server was away. Says what it did."""
+    row = rows_of(model).stale_roles(timedelta(seconds=10)).first()
+    if row is None:
         return None
     try:
-        apply(database.pk)
+        apply(model, row.pk)
     except Gone:
         return None
-    except connections.ClusterDown as error:
-        pool.mark_down(database.cluster_id, str(error))
+    except ServerDown as error:
+        row.note_down(str(error))
         return None
-    except psycopg.Error as error:
-        log.error("role %s cannot be changed: %s", database.db_name, error)
-        pool.discard(database, State.ACTIVE, error=str(error))
-    return f"brought role {database.db_name} up to date"
+    except row.refusals as error:
+        log.error("role %s cannot be changed: %s", row.user_name, error)
+        rows_of(model).discard(row.pk, State.ACTIVE, error=str(error))
+    return f"brought role {row.user_name} up to date"

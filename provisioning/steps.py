@@ -1,12 +1,13 @@
 """What this app hands to the housekeeping loop."""
 
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 
 from instantlite.housekeeping import Step
-from provisioning import pool, repair, roles
-from provisioning.models import Cluster
+from provisioning import caches, pool, reaper, repair, roles, sampling
+from provisioning.models import Cache, Cluster, Database
 
 
 def _interval() -> timedelta:
@@ -27,8 +28,13 @@ def sync_clusters() -> None:
 STEPS = (
     Step("sync clusters", _repair_interval, sync_clusters),
     Step("refill", _interval, pool.refill_one, on_wake=True),
-    Step("reap", _interval, pool.reap_one),
-    Step("roles", _interval, roles.finish_one),
+    Step("reap", _interval, partial(reaper.reap_one, Database)),
+    Step("roles", _interval, partial(roles.finish_one, Database)),
     Step("repair", _repair_interval, repair.repair),
-    Step("purge", _repair_interval, repair.purge_one_batch),
+    Step("purge", _repair_interval, partial(reaper.purge_one_batch, Database)),
+    Step("caches reap", _interval, partial(reaper.reap_one, Cache)),
+    Step("cache users", _interval, caches.look_after_users),
+    Step("cache roles", _interval, partial(roles.finish_one, Cache)),
+    Step("cache sample", _interval, sampling.sample_one),
+    Step("caches purge", _repair_interval, partial(reaper.purge_one_batch, Cache)),
 )

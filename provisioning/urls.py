@@ -1,15 +1,24 @@
-"""Paths of the databases' API; each answers with and without a trailing slash."""
+"""Paths of the API of databases and caches; each answers with and without a trailing slash."""
 
-from django.urls import re_path
+from typing import Any
 
-from provisioning.views import DatabaseViewSet
+from django.urls import URLPattern, re_path
+
+from provisioning.resource_views import ProvisionedViewSet
+from provisioning.views import CacheViewSet, DatabaseViewSet
 
 # A token is looked up whatever it looks like, so that a mistyped one is told "not_found" and not a path's 404.
 _ANY = r"(?P<token>[^/]+)"
 
-urlpatterns = [
-    re_path(r"^db/new/?$", DatabaseViewSet.as_view({"post": "create"}), name="db-new"),
-    re_path(rf"^db/{_ANY}/?$", DatabaseViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="db-detail"),
-    re_path(rf"^db/{_ANY}/rotate/?$", DatabaseViewSet.as_view({"post": "rotate"}), name="db-rotate"),
-    re_path(rf"^db/{_ANY}/extend/?$", DatabaseViewSet.as_view({"post": "extend"}), name="db-extend"),
-]
+
+def _paths(kind: str, views: type[ProvisionedViewSet[Any]]) -> list[URLPattern]:
+    """The five calls of one kind, the first call first."""
+    return [
+        re_path(rf"^{kind}/new/?$", views.as_view({"post": "create"}), name=f"{kind}-new"),
+        re_path(rf"^{kind}/{_ANY}/?$", views.as_view({"get": "retrieve", "delete": "destroy"}), name=f"{kind}-detail"),
+        re_path(rf"^{kind}/{_ANY}/rotate/?$", views.as_view({"post": "rotate"}), name=f"{kind}-rotate"),
+        re_path(rf"^{kind}/{_ANY}/extend/?$", views.as_view({"post": "extend"}), name=f"{kind}-extend"),
+    ]
+
+
+urlpatterns = [*_paths("db", DatabaseViewSet), *_paths("cache", CacheViewSet)]

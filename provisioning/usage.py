@@ -2,7 +2,7 @@
 
 import psycopg
 
-from provisioning import connections, pool, postgres
+from provisioning import connections, postgres
 from provisioning.models import Database
 from provisioning.postgres import Usage
 
@@ -12,7 +12,7 @@ def measure(database: Database) -> Usage | None:
     try:
         return postgres.usage(connections.to(database.cluster_id), database.db_name)
     except connections.ClusterDown as error:
-        pool.mark_down(database.cluster_id, str(error))
+        database.note_down(str(error))
     except psycopg.Error:  # dropped under our eyes
         pass
     return None

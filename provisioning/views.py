@@ -1,187 +1,119 @@
-"""The API of databases. A view translates HTTP, makes one domain call, and renders."""
+"""What is particular to databases and to caches in the API; resource_views.py has what they share."""
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from django.conf import settings
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
-from instantlite import errors, openapi
+from instantlite import errors
 from instantlite.errors import ApiError
-from instantlite.fields import ExtendResource, NewResource, Nothing, idempotency_key, parse
-from instantlite.renderers import EnvRenderer, PlainTextRenderer
-from instantlite.resource import Gone, LifetimeReached, Wish
-from provisioning import pool, roles, usage
+from instantlite.resource import Wish
+from provisioning import caches, pool, redis, usage
 from provisioning.connections import ClusterDown
-from provisioning.models import Database
-from provisioning.serializers import DatabaseCreated, DatabaseDeleted, DatabaseStatus, render, render_status
-from ratelimit import clients, limits, throttling
+from provisioning.handing_out import HandedOut
+from provisioning.models import Cache, Database
+from provisioning.resource_views import Description, ProvisionedViewSet, described
+from provisioning.serializers import (
+    CacheCreated,
+    CacheStatus,
+    DatabaseCreated,
+    DatabaseStatus,
+    render_cache_status,
+    render_status,
+)
 
 
-class DatabaseViewSet(ViewSet):
+@described(
+    Description(
+        prefix="db",
+        noun="database",
+        new="PostgreSQL database",
+        created=DatabaseCreated,
+        status=DatabaseStatus,
+        for_new=(errors.PROVISIONING_UNAVAILABLE, errors.CLUSTER_UNAVAILABLE),
+        for_look=(errors.CLUSTER_UNAVAILABLE,),
+        for_change=(errors.CLUSTER_UNAVAILABLE,),
+    )
+)
+class DatabaseViewSet(ProvisionedViewSet[Database]):
     """PostgreSQL databases that live for a day."""
 
+    model = Database
     env_variable = "DATABASE_URL"
+    noun = "database"
+    new_path = "/db/new"
 
-    @extend_schema(
-        operation_id="db_new",
-        summary="A new PostgreSQL database",
-        parameters=[openapi.IDEMPOTENCY_KEY, openapi.FORMAT],
-        request=NewResource,
-        responses={
-            **openapi.with_url(201, DatabaseCreated, "The database is yours."),
-            **openapi.problems(
-                *openapi.BODY_PROBLEMS,
-                errors.IDEMPOTENCY_MISMATCH,
-                errors.GONE,
-                errors.PROVISIONING_UNAVAILABLE,
-                errors.CLUSTER_UNAVAILABLE,
-            ),
-        },
+    def hand_out(self, wish: Wish) -> HandedOut[Database]:
+        return pool.hand_out(wish)
+
+    def status_of(self, row: Database) -> dict[str, Any]:
+        return render_status(row, usage.measure(row))
+
+    def as_error(self, exception: Exception) -> ApiError | None:
+        match exception:
+            case pool.Unavailable():
+                return ApiError(
+                    errors.PROVISIONING_UNAVAILABLE,
+                    "No database can be made right now. Send the request again after retry_after_seconds.",
+                    retry_after=exception.retry_after,
+                )
+            case ClusterDown():
+                return ApiError(
+                    errors.CLUSTER_UNAVAILABLE,
+                    "The server that holds this database does not answer right now. Send the request again; a change "
+                    "that was asked for is kept and follows by itself.",
+                    retry_after=5,
+                )
+        return super().as_error(exception)
+
+
+@described(
+    Description(
+        prefix="cache",
+        noun="cache",
+        new="Redis cache",
+        created=CacheCreated,
+        status=CacheStatus,
+        for_new=(errors.CACHE_UNAVAILABLE,),
+        for_look=(errors.CACHE_UNAVAILABLE,),
+        for_change=(errors.CACHE_UNAVAILABLE,),
     )
-    @throttling.charges_itself
-    def create(self, request: Request) -> Response:
-        """Yours alone, ready to connect to, gone after its time to live. The body may be left out."""
-        wish = wish_of(request)
-        # What was given before is given again to whoever has used up the limit since.
-        new = () if Database.objects.is_repeated(wish) else (limits.PROVISIONS,)
-        with throttling.charged(request, *new) as receipt:
-            handed_out = pool.hand_out(wish)
-            if handed_out.replayed:
-                receipt.give_back()
-        replayed = {"Idempotency-Replayed": "true"} if handed_out.replayed else {}
-        return Response(render(handed_out.database), status=201, headers=replayed)
+)
+class CacheViewSet(ProvisionedViewSet[Cache]):
+    """A user and a key prefix on Redis that live for a day."""
 
-    @extend_schema(
-        operation_id="db_status",
-        summary="How a database is doing",
-        parameters=[openapi.FORMAT],
-        responses={
-            **openapi.with_url(200, DatabaseStatus, "The database, as it is now."),
-            **openapi.problems(*openapi.TOKEN_PROBLEMS, errors.CLUSTER_UNAVAILABLE),
-        },
-    )
-    def retrieve(self, request: Request, token: str) -> Response:
-        """Status, size, sessions in use, and the connection URL once more."""
-        database = owned(token)
-        return Response(render_status(database, usage.measure(database)))
+    model = Cache
+    env_variable = "REDIS_URL"
+    noun = "cache"
+    new_path = "/cache/new"
 
-    @extend_schema(
-        operation_id="db_delete",
-        summary="Delete a database",
-        responses={
-            (200, "application/json"): OpenApiResponse(DatabaseDeleted, description="It is gone."),
-            **openapi.problems(*openapi.TOKEN_PROBLEMS),
-        },
-    )
-    def destroy(self, request: Request, token: str) -> Response:
-        """At once, with everything in it. Sessions end."""
-        database = owned(token)
-        roles.expire(database)
-        return Response({"ok": True, "id": str(database.id), "status": "deleted"})
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Without Redis nothing can be made or changed, and no URL told. A cache can be looked at and deleted."""
+        super().initial(request, *args, **kwargs)
+        wants_url = request.accepted_renderer.format != "json"
+        if (request.method == "POST" or wants_url) and not redis.configured():
+            raise redis.NoRedis("no Redis is configured")
 
-    @extend_schema(
-        operation_id="db_rotate",
-        summary="A new password",
-        parameters=[openapi.FORMAT],
-        request=None,
-        responses={
-            **openapi.with_url(200, DatabaseCreated, "The database, with its new password."),
-            **openapi.problems(*openapi.BODY_PROBLEMS, *openapi.TOKEN_PROBLEMS, errors.CLUSTER_UNAVAILABLE),
-        },
-    )
-    def rotate(self, request: Request, token: str) -> Response:
-        """Sessions with the old password end. The token stays."""
-        parse(request, Nothing)
-        database = roles.rotate(owned(token))
-        return Response(render(database))
+    def hand_out(self, wish: Wish) -> HandedOut[Cache]:
+        return caches.hand_out(wish)
 
-    @extend_schema(
-        operation_id="db_extend",
-        summary="A later expiry",
-        parameters=[openapi.FORMAT],
-        request=ExtendResource,
-        responses={
-            **openapi.with_url(200, DatabaseCreated, "The database, with its new expiry."),
-            **openapi.problems(
-                *openapi.BODY_PROBLEMS, *openapi.TOKEN_PROBLEMS, errors.LIFETIME_REACHED, errors.CLUSTER_UNAVAILABLE
-            ),
-        },
-    )
-    def extend(self, request: Request, token: str) -> Response:
-        """Moves expires_at by ttl, as far as the server's longest lifetime allows; see expires_at in the answer."""
-        wanted = parse(request, ExtendResource)
-        database = roles.extend(owned(token), wanted["ttl"])
-        return Response(render(database))
+    def status_of(self, row: Cache) -> dict[str, Any]:
+        return render_cache_status(row)
 
-    def get_renderers(self) -> list[BaseRenderer]:
-        """Every answer that has a connection_url can be had as that URL alone."""
-        has_url = getattr(self, "action", None) not in ("destroy", None)
-        return [JSONRenderer(), PlainTextRenderer(), EnvRenderer()] if has_url else [JSONRenderer()]
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """The domain's exceptions, as answers."""
-        return super().handle_exception(_as_error(exc) or exc)
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """An answer may hold credentials: no cache may keep it."""
-        final: Response = super().finalize_response(request, response, *args, **kwargs)
-        final["Cache-Control"] = "no-store"
-        return final
-
-
-def wish_of(request: Request) -> Wish:
-    """What the caller asks for. Raises ApiError, ValidationError."""
-    client = clients.identify(request._request)
-    wanted = parse(request, NewResource)
-    return Wish(
-        fingerprint=client.fingerprint,
-        name=wanted.get("name"),
-        ttl=wanted.get("ttl"),
-        idempotency_key=idempotency_key(request),
-        client=str(client.address),
-    )
-
-
-def owned(token: str) -> Database:
-    """The caller's database. Raises ApiError `not_found`, Gone."""
-    database = roles.owned(token)
-    if database is None:
-        raise ApiError(errors.NOT_FOUND, "No database has this token. Check it, or make a new one with POST /db/new.")
-    return database
-
-
-def _as_error(exception: Exception) -> ApiError | None:
-    match exception:
-        case Gone():
-            return ApiError(
-                errors.GONE,
-                "This database has expired or was deleted. Make a new one with POST /db/new "
-                "(with another Idempotency-Key, if you send one).",
-            )
-        case LifetimeReached():
-            return ApiError(
-                errors.LIFETIME_REACHED,
-                "This database already lives for as long as this server allows. Make a new one with POST /db/new.",
-            )
-        case pool.Mismatch():
-            return ApiError(
-                errors.IDEMPOTENCY_MISMATCH,
-                "This Idempotency-Key was used with a different body. Send the same body, or a new key.",
-            )
-        case pool.Unavailable():
-            return ApiError(
-                errors.PROVISIONING_UNAVAILABLE,
-                "No database can be made right now. Send the request again after retry_after_seconds.",
-                retry_after=exception.retry_after,
-            )
-        case ClusterDown():
-            return ApiError(
-                errors.CLUSTER_UNAVAILABLE,
-                "The server that holds this database does not answer right now. Send the request again; a change that "
-                "was asked for is kept and follows by itself.",
-                retry_after=5,
-            )
-    return None
+    def as_error(self, exception: Exception) -> ApiError | None:
+        match exception:
+            case redis.NoRedis():
+                return ApiError(
+                    errors.CACHE_UNAVAILABLE,
+                    "This server has no Redis, so it hands out no caches. Databases (POST /db/new) and webhooks work.",
+                    degraded=True,
+                )
+            case redis.RedisDown():
+                return ApiError(
+                    errors.CACHE_UNAVAILABLE,
+                    "Redis does not answer right now. Send the request again after retry_after_seconds; a change that "
+                    "was asked for is kept and follows by itself. Databases (POST /db/new) and webhooks work.",
+                    retry_after=max(1, round(settings.INSTANTLITE.redis.down_for.total_seconds())),
+                    degraded=True,
+                )
+        return super().as_error(exception)

@@ -1,8 +1,8 @@
 """The RateLimit fields of every limited answer, and the limit of requests for whatever is no API view.
 
-Fields as in draft-ietf-httpapi-ratelimit-headers, version 09: `RateLimit-Policy` states each policy, `RateLimit` where this
-client stands. A policy's quota is what the bucket holds, its window how long it takes to fill: 10 a second up to 20 at
-once is 20 in 2 seconds.
+Fields as in draft-ietf-httpapi-ratelimit-headers, version 09: `RateLimit-Policy` states each policy, `RateLimit` where
+this client stands. A policy's quota is what the bucket holds, its window how long it takes to fill: 10 a second up to
+20 at once is 20 in 2 seconds.
 """
 
 import base64

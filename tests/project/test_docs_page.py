@@ -11,7 +11,10 @@ from tests.service import Service
 
 __all__ = ["browser"]
 
-CALLS = {"db_new", "db_status", "db_delete", "db_rotate", "db_extend"}
+CALLS = {f"{kind}_{call}" for kind in ("db", "cache") for call in ("new", "status", "delete", "rotate", "extend")}
+PATHS = [
+    f"/{kind}/{call}" for kind in ("db", "cache") for call in ("new", "{token}", "{token}/rotate", "{token}/extend")
+]
 
 
 def test_the_reference_shows_every_call(browser: Browser, service: Service) -> None:
@@ -46,7 +49,7 @@ def test_the_description_is_openapi_3_1_and_names_this_server(service: Service) 
     described = service.get("/openapi.json").json()
     assert described["openapi"].startswith("3.1")
     assert described["servers"] == [{"url": service.url}]
-    assert list(described["paths"]) == ["/db/new", "/db/{token}", "/db/{token}/rotate", "/db/{token}/extend"]
+    assert list(described["paths"]) == PATHS
     assert {call["operationId"] for path in described["paths"].values() for call in path.values()} == CALLS
 
 

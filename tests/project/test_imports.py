@@ -43,8 +43,10 @@ def test_imports_point_one_way(path: Path) -> None:
     assert reached <= allowed, f"{place} imports {sorted(reached - allowed)}"
 
 
-@pytest.mark.parametrize("leaf", ["postgres", "connections", "credentials"])
-def test_what_speaks_to_a_cluster_knows_no_models(leaf: str) -> None:
+@pytest.mark.parametrize(
+    "leaf", ["postgres", "connections", "redis", "redis_server", "grants", "credentials", "servers"]
+)
+def test_what_speaks_to_a_server_knows_no_models(leaf: str) -> None:
     names = set(imported(PROJECT / "provisioning" / f"{leaf}.py"))
     assert not {name for name in names if name.startswith(("provisioning.models", "django.db"))}
 

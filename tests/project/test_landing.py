@@ -1,7 +1,11 @@
 """GET /: a screenful of text for curl, a page for a browser; and the page that a browser's error is."""
 
+from dataclasses import replace
+
 import pytest
 import requests
+from django.test import Client
+from pytest_django.fixtures import Settings
 
 from tests.service import Service
 
@@ -27,12 +31,29 @@ def test_a_browser_gets_a_page_in_which_every_address_is_this_servers(service: S
 
 
 @pytest.mark.parametrize("headers", [{}, PAGE])
-def test_what_is_not_served_yet_is_said_to_come(service: Service, headers: dict[str, str]) -> None:
+def test_what_is_not_served_is_said_not_to_be(service: Service, headers: dict[str, str]) -> None:
     text = service.get("/", headers=headers).text
-    assert text.count("coming next") == 2
+    assert text.count("coming next") == 1
+    assert text.count("not on this server: it has no Redis") == 1
     for path in ("/webhook/new", "/cache/new"):
         assert f"POST {path}" in text
         assert f"{service.url}{path}" not in text
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "text/html"])
+@pytest.mark.parametrize("option", ["url", "customer_url"])
+def test_with_redis_caches_are_offered(client: Client, settings: Settings, accept: str, option: str) -> None:
+    redis = replace(settings.INSTANTLITE.redis, **{option: "redis://127.0.0.1:1"})
+    settings.INSTANTLITE = replace(settings.INSTANTLITE, redis=redis)
+    text = client.get("/", headers={"accept": accept}).content.decode()
+    assert "no Redis" not in text
+    assert text.count("coming next") == 1
+    assert "25 MB" in text
+    if accept == "text/plain":
+        assert len(text.splitlines()) <= 24
+        assert max(map(len, text.splitlines())) <= 80
+    else:
+        assert "curl -X POST http://localhost:8000/cache/new" in text
 
 
 def test_a_cache_between_keeps_the_two_forms_apart(service: Service) -> None:

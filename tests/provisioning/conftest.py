@@ -1,8 +1,10 @@
-"""Clusters of every version that we promise to work on."""
+"""Clusters and Redis servers of every version that we promise to work on."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +15,10 @@ from pytest_django.fixtures import Settings
 from instantlite import embedded
 from instantlite.config import ClusterConfig
 from instantlite.embedded import EmbeddedServer
-from provisioning import connections, postgres
+from provisioning import connections, postgres, redis_server
 from provisioning.connections import ClusterConnections
 from tests.folders import open_folder
+from tests.redis_server import RedisServer, program
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -88,3 +91,71 @@ def two_clusters(
         held = postgres.inventory(admin, row.prefix)
         for name in held.databases | held.roles:
             postgres.drop(admin, name)
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> Iterator[Callable[[str], RedisServer]]:
+    """Gives the Redis of a version, started when it is first asked for."""
+    started: dict[str, RedisServer] = {}
+    with open_folder() as folder:
+
+        def get(version: str) -> RedisServer:
+            if program(version) is None:
+                if os.environ.get("CI") == "true":
+                    pytest.fail(f"Redis {version} is not installed, and CI must have it")
+                pytest.skip(f"Redis {version} is not installed here (Debian's package redis-server); CI has it")
+            if version not in started:
+                started[version] = RedisServer(folder, version).start()
+            return started[version]
+
+        yield get
+        for server in started.values():
+            server.kill()
+
+
+def use_redis(settings: Settings, url: str, **options: Any) -> None:
+    """Configures the tenants' Redis; what this process knew of another one is forgotten."""
+    redis_server.close()
+    settings.INSTANTLITE = replace(
+        settings.INSTANTLITE, redis=replace(settings.INSTANTLITE.redis, customer_url=url, **options)
+    )
+
+
+@pytest.fixture
+def _a_fresh_look(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What housekeeping remembers in a process is as after its start."""
+    from provisioning import caches, sampling  # noqa: PLC0415 — importable once Django is set up
+
+    monkeypatch.setattr(caches, "_seen", caches._Seen())
+    monkeypatch.setattr(sampling, "_walk", None)
+    yield
+    redis_server.close()
+
+
+@pytest.fixture(params=["6.2", "7.0"])
+def tenants_redis(
+    request: pytest.FixtureRequest,
+    redis_servers: Callable[[str], RedisServer],
+    settings: Settings,
+    transactional_db: None,
+    _a_fresh_look: None,
+) -> Iterator[RedisServer]:
+    """Each test runs once on every version, against an empty server that the configuration names."""
+    server = redis_servers(request.param)
+    use_redis(settings, server.url)
+    yield server
+    with server.client() as admin:
+        admin.flushall()
+        for name in set(admin.acl_users()) - {"default"}:
+            admin.acl_deluser(name)
+        admin.config_set("maxmemory", "0")
+
+
+@pytest.fixture
+def own_redis(settings: Settings, transactional_db: None, _a_fresh_look: None) -> Iterator[RedisServer]:
+    """A Redis of the test's own, killed, frozen and started at will; tried again at once after a failure."""
+    with open_folder() as folder:
+        server = RedisServer(folder).start()
+        use_redis(settings, server.url, timeout=timedelta(seconds=1), down_for=timedelta(0))
+        yield server
+        server.kill()

@@ -31,7 +31,7 @@ def operator(client: Client) -> Client:
 
 @pytest.fixture
 def database() -> Database:
-    return pool.hand_out(Wish(fingerprint="f" * 22, name="the one")).database
+    return pool.hand_out(Wish(fingerprint="f" * 22, name="the one")).resource
 
 
 def choose(operator: Client, act: str, *databases: Database, confirmed: bool) -> Any:
@@ -85,7 +85,7 @@ def test_rotating_gives_a_new_password_and_shows_none(operator: Client, database
 
 
 def test_expiring_drops_each_selected_database_and_logs_each(operator: Client, database: Database) -> None:
-    other = pool.hand_out(Wish(fingerprint="f" * 22, name="the other")).database
+    other = pool.hand_out(Wish(fingerprint="f" * 22, name="the other")).resource
     answer = choose(operator, "expire", database, other, confirmed=True)
     assert set(Database.objects.values_list("state", flat=True)) == {State.GONE}
     assert said(answer).startswith("Expired and dropped: the other, the one")

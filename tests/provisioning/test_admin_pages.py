@@ -22,7 +22,7 @@ def operator(client: Client) -> Client:
 @pytest.fixture
 def database() -> Database:
     wish = Wish(fingerprint="Fingerprint0123456789x", name="the one", idempotency_key="a key", client="192.0.2.1")
-    return pool.hand_out(wish).database
+    return pool.hand_out(wish).resource
 
 
 def html(operator: Client, path: str, **query: str) -> str:
@@ -54,7 +54,7 @@ def test_the_list_shows_a_row_with_its_exact_expiry(operator: Client, database: 
 
 @pytest.mark.parametrize("term", ["the o", "db_name", "id", "Fingerprint0123456789x"])
 def test_search_finds_by_name_database_id_and_owner(operator: Client, database: Database, term: str) -> None:
-    other = pool.hand_out(Wish(fingerprint="z" * 22, name="another")).database
+    other = pool.hand_out(Wish(fingerprint="z" * 22, name="another")).resource
     values = {"db_name": database.db_name, "id": str(database.pk)}
     shown = operator.get(LIST, {"q": values.get(term, term)}).context["cl"].result_list
     assert [row.pk for row in shown] == [database.pk]

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from instantlite import keys
 from instantlite.resource import State
 from instantlite.uuid7 import uuid7
-from provisioning import pool
+from provisioning import reaper
 from provisioning.models import Database
 
 pytestmark = pytest.mark.usefixtures("full_pool")
@@ -139,10 +139,10 @@ def test_after_the_expiry_everything_is_gone(api: APIClient, made: dict[str, Any
 def test_the_reaper_takes_what_is_overdue_and_leaves_a_tombstone(api: APIClient, made: dict[str, Any]) -> None:
     kept = api.post("/db/new").json()
     overdue(made)
-    done = pool.reap_one()
+    done = reaper.reap_one(Database)
     assert done is not None
     assert done.startswith("dropped")
-    assert pool.reap_one() is None
+    assert reaper.reap_one(Database) is None
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(made["connection_url"])
     psycopg.connect(kept["connection_url"]).close()
@@ -154,7 +154,7 @@ def test_the_reaper_ends_sessions_that_hold_on(api: APIClient, made: dict[str, A
     with psycopg.connect(made["connection_url"]) as holding:
         holding.execute("CREATE TABLE t (); BEGIN; LOCK TABLE t")
         overdue(made)
-        assert (pool.reap_one() or "").startswith("dropped")
+        assert (reaper.reap_one(Database) or "").startswith("dropped")
         with pytest.raises(psycopg.OperationalError):
             holding.execute("SELECT 1")
         holding.close()
@@ -170,10 +170,8 @@ def test_the_cluster_itself_refuses_a_login_after_the_expiry(api: APIClient) -> 
 
 
 def test_old_tombstones_go(made: dict[str, Any]) -> None:
-    from provisioning import repair  # noqa: PLC0415 — beside the one test that needs it
-
     Database.objects.filter(pk=made["id"]).update(expires_at=Now() - timedelta(seconds=1))
-    pool.reap_one()
-    assert repair.purge_one_batch() is None
+    reaper.reap_one(Database)
+    assert reaper.purge_one_batch(Database) is None
     Database.objects.filter(pk=made["id"]).update(gone_at=F("gone_at") - timedelta(days=30, seconds=1))
-    assert repair.purge_one_batch() == "deleted 1 tombstones"
+    assert reaper.purge_one_batch(Database) == "deleted 1 tombstones"

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from instantlite.resource import State, Wish
-from provisioning import connections, pool, postgres
+from provisioning import connections, pool, postgres, reaper
 from provisioning.models import Cluster, Database
 from tests.provisioning.conftest import Cluster as Server
 
@@ -49,7 +49,7 @@ class TestOneCluster:
         assert Database.objects.filter(state=State.READY).count() == settings.INSTANTLITE.pool.size
 
     def test_claims_at_once_get_different_databases_and_build_what_is_missing(self, full_pool: int) -> None:
-        handed_out = in_threads(8, lambda: pool.hand_out(WISH).database)
+        handed_out = in_threads(8, lambda: pool.hand_out(WISH).resource)
         assert len({database.pk for database in handed_out}) == 8
         for database in handed_out:
             psycopg.connect(database.connection_url).close()
@@ -104,7 +104,7 @@ class TestOneCluster:
         assert pool.build_one() is None
         Cluster.objects.update(down_until=None)
         Database.objects.update(lease_until=Now())
-        assert (pool.reap_one() or "").startswith("dropped")
+        assert (reaper.reap_one(Database) or "").startswith("dropped")
         row = Cluster.objects.get()
         held = postgres.inventory(connections.to(row.name), row.prefix)
         assert {name for name in held.databases | held.roles if "template" not in name} == set()
@@ -122,7 +122,7 @@ class TestOneCluster:
         first = Database.objects.filter(state=State.READY).order_by("built_at").first()
         assert first is not None
         postgres.drop(connections.to(first.cluster_id), first.db_name)
-        given = pool.hand_out(WISH).database
+        given = pool.hand_out(WISH).resource
         assert given.pk != first.pk
         psycopg.connect(given.connection_url).close()
         assert Database.objects.get(pk=first.pk).state == State.DROPPING
@@ -133,7 +133,7 @@ class TestOneCluster:
         def overtaken(*arguments: Any) -> None:
             build(*arguments)
             Database.objects.update(lease_until=Now())
-            assert pool.reap_one()
+            assert reaper.reap_one(Database)
 
         monkeypatch.setattr(postgres, "build", overtaken)
         assert pool.build_one() is None
@@ -164,7 +164,7 @@ class TestTwoClusters:
         away = replace(two_clusters[0].config, url="postgresql://x@127.0.0.1:1/postgres")
         settings.CLUSTERS = {**settings.CLUSTERS, away.name: away}
         for _ in range(3):
-            assert pool.hand_out(WISH).database.cluster_id == "v18"
+            assert pool.hand_out(WISH).resource.cluster_id == "v18"
         assert Cluster.objects.get(name="v16").down_until is not None
         settings.CLUSTERS = {one.config.name: one.config for one in two_clusters}
 
@@ -172,19 +172,19 @@ class TestTwoClusters:
         for _ in range(2):
             pool.build_one()
         Cluster.objects.filter(name="v16").update(state=Cluster.State.DRAINING)
-        assert [pool.hand_out(WISH).database.cluster_id for _ in range(2)] == ["v18", "v18"]
-        assert (pool.reap_one() or "").startswith("dropped")
+        assert [pool.hand_out(WISH).resource.cluster_id for _ in range(2)] == ["v18", "v18"]
+        assert (reaper.reap_one(Database) or "").startswith("dropped")
         assert not Database.objects.filter(cluster="v16", state=State.READY).exists()
 
     def test_one_that_is_away_delays_only_its_own_reaping(self, two_clusters: list[Server], settings: Settings) -> None:
-        given = [pool.hand_out(WISH).database for _ in range(2)]
+        given = [pool.hand_out(WISH).resource for _ in range(2)]
         assert {database.cluster_id for database in given} == {"v16", "v18"}
         Database.objects.update(expires_at=Now())
         Cluster.objects.mark_down("v16", "away")
-        while pool.reap_one():
+        while reaper.reap_one(Database):
             pass
         assert Database.objects.get(cluster="v18").state == State.GONE
         assert Database.objects.get(cluster="v16").state == State.ACTIVE
         Cluster.objects.update(down_until=None)
-        assert pool.reap_one()
+        assert reaper.reap_one(Database)
         assert Database.objects.get(cluster="v16").state == State.GONE

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from instantlite.resource import State, Wish
-from provisioning import connections, pool, postgres, repair, roles
+from provisioning import connections, pool, postgres, reaper, repair, roles
 from provisioning.connections import ClusterConnections
 from provisioning.models import Cluster, Database
 
@@ -23,7 +23,7 @@ def admin() -> ClusterConnections:
 
 
 def handed_out() -> Database:
-    return pool.hand_out(WISH).database
+    return pool.hand_out(WISH).resource
 
 
 def test_a_sound_house_needs_no_repair() -> None:
@@ -73,27 +73,27 @@ def test_a_claim_that_was_never_opened_is_given_up_and_its_key_is_free(admin: Cl
 def test_an_abandoned_build_is_reaped() -> None:
     database = Database.objects.start_build()
     assert database is not None
-    assert pool.reap_one() is None
+    assert reaper.reap_one(Database) is None
     Database.objects.filter(pk=database.pk).update(lease_until=Now())
-    assert pool.reap_one() == f"dropped {database.db_name}"
+    assert reaper.reap_one(Database) == f"dropped {database.db_name}"
 
 
 def test_an_abandoned_drop_is_taken_up_again() -> None:
     database = handed_out()
     Database.objects.start_dropping(database.pk, State.ACTIVE)  # and then the process died
-    assert pool.reap_one() is None
+    assert reaper.reap_one(Database) is None
     Database.objects.filter(pk=database.pk).update(lease_until=Now())
-    assert pool.reap_one() == f"dropped {database.db_name}"
+    assert reaper.reap_one(Database) == f"dropped {database.db_name}"
 
 
 def test_a_rotation_that_was_cut_off_is_finished() -> None:
     database = handed_out()
     old = database.connection_url
     Database.objects.rotate(database.pk)  # and then the process died
-    assert roles.finish_one() is None  # its process may be at it in this very moment
+    assert roles.finish_one(Database) is None  # its process may be at it in this very moment
     Database.objects.update(role_stale_since=F("role_stale_since") - timedelta(seconds=11))
-    assert roles.finish_one() == f"brought role {database.db_name} up to date"
-    assert roles.finish_one() is None
+    assert roles.finish_one(Database) == f"brought role {database.db_name} up to date"
+    assert roles.finish_one(Database) is None
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(old)
     psycopg.connect(Database.objects.get(pk=database.pk).connection_url).close()
@@ -110,8 +110,8 @@ def test_a_drop_that_fails_is_tried_again_later_and_says_why(
 
     with monkeypatch.context() as patch:
         patch.setattr(postgres, "drop", fails)
-        assert pool.reap_one() == f"could not drop {database.db_name}"
-    assert pool.reap_one() is None
+        assert reaper.reap_one(Database) == f"could not drop {database.db_name}"
+    assert reaper.reap_one(Database) is None
     assert Database.objects.get(pk=database.pk).last_error == "some objects depend on it"
     Database.objects.filter(pk=database.pk).update(lease_until=Now())
-    assert pool.reap_one() == f"dropped {database.db_name}"
+    assert reaper.reap_one(Database) == f"dropped {database.db_name}"

@@ -1,0 +1,166 @@
+"""Every command that is ever sent to the tenants' Redis. Knows no models.
+
+Each tenant is a user of Redis's own (ACL, Redis 6.2 and newer) whose name is also the prefix of its keys and channels.
+Redis is told the SHA-256 of a password, which has 256 bits of chance: the password itself never leaves this process.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from provisioning.redis_server import NoRedis, RedisDown, Server, configured, public_url, tenants, within_reach
+
+__all__ = ["NoRedis", "RedisDown", "Server", "configured", "public_url", "tenants", "within_reach"]
+
+# Keys in one command, each a fraction of a millisecond of Redis's only thread.
+SLICE = 500
+_LOCK_MILLISECONDS = 30_000
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The users under a prefix, each with the hashes of its passwords; whether anybody may be administrator."""
+
+    users: dict[str, frozenset[str]]
+    default_is_open: bool
+
+
+def password_hash(password: str) -> str:
+    """What Redis is told instead of a password."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def create_user(server: Server, name: str, password: str) -> None:
+    """A tenant's user, in one round trip. Raises RedisDown, also where Redis takes no writes: full, or a replica.
+
+    ACL SETUSER is no write, so a key of ours is written with it.
+    """
+    with server.use() as client:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.set(f"{name[:8]}:room", "", px=1)
+        pipeline.execute_command("ACL SETUSER", *_rules(server, name, password, confined=False))
+        pipeline.execute()
+
+
+def set_user(server: Server, name: str, password: str, *, confined: bool, end_connections: bool) -> None:
+    """Makes the user what it has to be, whatever it was; safe to run again. `confined`: it may read and delete.
+
+    `end_connections` ends those that logged in with an earlier password.
+    """
+    with server.use() as client:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("ACL SETUSER", *_rules(server, name, password, confined=confined))
+        if end_connections:
+            pipeline.execute_command("CLIENT KILL", "USER", name)
+        pipeline.execute()
+
+
+def _rules(server: Server, name: str, password: str, *, confined: bool) -> list[str]:
+    return [
+        *(name, "reset", "on", f"#{password_hash(password)}"),
+        *("resetkeys", f"~{name}:*", "resetchannels", f"&{name}:*", "-@all"),
+        *(f"+{word}" for word in server.granted(confined=confined)),
+    ]
+
+
+def drop(server: Server, name: str) -> None:
+    """Takes a user away, with its connections, then its keys. Whatever part of them exists: safe to run again.
+
+    The user goes first, or a client that reconnects in a loop could go on writing.
+    """
+    with server.use() as client:
+        client.execute_command("ACL DELUSER", name)
+        for keys in _slices(client, f"{name}:*"):
+            client.unlink(*keys)
+
+
+def _slices(client: Any, pattern: str) -> Iterator[list[str]]:
+    """All keys of a pattern, SLICE at most at a time: SCAN gives what was there all along, some of it twice."""
+    cursor, first = 0, True
+    while first or cursor:
+        first = False
+        cursor, keys = client.scan(cursor, match=pattern, count=SLICE)
+        for start in range(0, len(keys), SLICE):
+            yield keys[start : start + SLICE]
+
+
+def run_id(server: Server) -> str:
+    """Changes when Redis is started anew."""
+    with server.use() as client:
+        return str(client.info("server")["run_id"])
+
+
+def inventory(server: Server, prefix: str) -> Inventory:
+    """Every user whose name starts with `prefix`."""
+    users: dict[str, frozenset[str]] = {}
+    default_is_open = False
+    with server.use() as client:
+        lines = client.execute_command("ACL LIST")
+    for line in lines:
+        _, name, *words = line.split(" ")
+        if name == "default":
+            default_is_open = "on" in words and "nopass" in words
+        elif name.startswith(prefix):
+            users[name] = frozenset(word[1:] for word in words if word.startswith("#"))
+    return Inventory(users, default_is_open)
+
+
+@dataclass(frozen=True)
+class KeySlice:
+    """Some keys of tenants and the bytes that each takes; `cursor` 0 after the last."""
+
+    cursor: int
+    sizes: list[tuple[str, int]]
+
+
+def measure_slice(server: Server, prefix: str, cursor: int) -> KeySlice:
+    """The next keys whose name starts with `prefix`, with what Redis says of their memory. Two round trips."""
+    with server.use() as client:
+        cursor, keys = client.scan(cursor, match=f"{prefix}*", count=SLICE)
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.memory_usage(key)
+        # None for a key that has gone in between.
+        sizes = pipeline.execute() if keys else []
+    return KeySlice(cursor, [(key, size or 0) for key, size in zip(keys, sizes, strict=True)])
+
+
+def connections(server: Server, prefix: str) -> dict[str, list[int]]:
+    """The ids of the connections of each user whose name starts with `prefix`, oldest first."""
+    with server.use() as client:
+        lines = client.client_list()
+    found: dict[str, list[int]] = {}
+    for line in lines:
+        if line["user"].startswith(prefix):
+            found.setdefault(line["user"], []).append(int(line["id"]))
+    return {user: sorted(ids) for user, ids in found.items()}
+
+
+def end_connections(server: Server, ids: Iterable[int]) -> None:
+    """Ends connections by their ids; one that has ended by itself is no error."""
+    with server.use() as client:
+        pipeline = client.pipeline(transaction=False)
+        for one in ids:
+            pipeline.execute_command("CLIENT KILL", "ID", one)
+        pipeline.execute()
+
+
+def hold(server: Server, lock: str, holder: str) -> bool:
+    """Whether `holder` has the lock, for the next half minute; takes it where it is free."""
+    with server.use() as client:
+        try:
+            if client.set(lock, holder, nx=True, px=_LOCK_MILLISECONDS):
+                return True
+        except redis.OutOfMemoryError:
+            # A full Redis is when what the lock is for has to be done most: rather twice than not at all.
+            return True
+        return client.get(lock) == holder and bool(client.pexpire(lock, _LOCK_MILLISECONDS))
+
+
+def keep_for(server: Server, lock: str, seconds: float) -> None:
+    """Lets a lock lie for a while, so that nobody does the same work again at once."""
+    with server.use() as client:
+        client.pexpire(lock, max(1, round(seconds * 1000)))

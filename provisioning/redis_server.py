@@ -1,0 +1,198 @@
+"""The tenants' Redis as a server: where it is, whether it answers, what it understands."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
+
+from instantlite.config.urls import redis_address
+from provisioning import grants
+from provisioning.servers import ServerDown
+
+log = logging.getLogger("instantlite.redis")
+
+
+class RedisDown(ServerDown):
+    """Redis is away, or does not let us do our work."""
+
+
+class NoRedis(RedisDown):
+    """None is configured."""
+
+
+@dataclass
+class Server:
+    """One Redis. `timeout` bounds each wait for it; after a failure it is left alone for `down_for`, in seconds."""
+
+    url: str
+    timeout: float
+    down_for: float
+    _client: Any = field(init=False)
+    _commands: frozenset[str] = frozenset()
+    _version: tuple[int, ...] = ()
+    _down_until: float = 0.0
+    _reason: str = ""
+
+    def __post_init__(self) -> None:
+        # Tenants are on database 0, so we are, whatever number the URL has: SCAN sees only its connection's.
+        options: dict[str, Any] = {**parse_url(self.url), "db": 0}  # type: ignore[no-untyped-call]  # redis-py has none
+        pool = redis.ConnectionPool(
+            **options,
+            socket_timeout=self.timeout,
+            socket_connect_timeout=self.timeout,
+            # redis-py would try ten times; a caller should learn at once that Redis is away.
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            # Tenants' keys are any bytes; these come back as the bytes that they were.
+            encoding_errors="surrogateescape",
+            protocol=2,
+            driver_info=None,
+            client_name="instantlite",
+        )
+        self._client = redis.Redis(connection_pool=pool)
+        # redis-py's own reading of COMMAND leaves the subcommands out.
+        self._client.set_response_callback("COMMAND", lambda reply, **_: reply)
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether it failed a moment ago."""
+        return time.monotonic() < self._down_until
+
+    def require(self) -> None:
+        """Raises RedisDown while it is left alone; asks nothing of it."""
+        if self.left_alone:
+            raise RedisDown(self._reason)
+
+    @contextmanager
+    def use(self) -> Iterator[Any]:
+        """A client for a few commands. Raises RedisDown for everything that Redis answers with an error."""
+        self.require()
+        try:
+            yield self._client
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise self._went_down(error) from error
+        except redis.RedisError as error:
+            if "Unknown command or category" in str(error):
+                # Another version runs there now: what it knows is asked again the next time.
+                self._commands = frozenset()
+            raise RedisDown(_advice(error)) from error
+        if self._reason:
+            log.warning("Redis answers again")
+            self._reason = ""
+
+    def granted(self, *, confined: bool) -> tuple[str, ...]:
+        """What tenants may send to it. Asked of the server once: two round trips the first time, then none."""
+        if not self._commands:
+            self._version = self.version()
+            self._commands = frozenset(_names(self._client.execute_command("COMMAND")))
+        return grants.granted(self._commands, self._version, confined=confined)
+
+    def version(self) -> tuple[int, ...]:
+        """As it says itself; Valkey says which Redis it stands in for."""
+        return tuple(int(part) for part in self._client.info("server")["redis_version"].split(".") if part.isdigit())
+
+    def forget_commands(self) -> None:
+        """After a restart, which may have been an upgrade."""
+        self._commands = frozenset()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.connection_pool.disconnect()
+
+    def _went_down(self, error: Exception) -> RedisDown:
+        reason = _advice(error)
+        if not self._reason:
+            log.warning("Redis is left alone for a moment: %s", reason)
+        self._reason = reason
+        self._down_until = time.monotonic() + self.down_for
+        return RedisDown(reason)
+
+
+def _names(reply: list[list[Any]]) -> Iterator[str]:
+    """The names in COMMAND's reply; from 7.0 on the tenth element of each lists its subcommands in the same form."""
+    for command in reply:
+        yield command[0].lower()
+        yield from (sub[0].lower() for sub in (command[9] if len(command) > 9 else ()))
+
+
+def _advice(error: Exception) -> str:
+    """What an operator reads of an error of Redis: which has no password in it."""
+    says = str(error).split("\n", 1)[0]
+    match error:
+        case redis.AuthenticationError() | redis.exceptions.AuthorizationError():
+            return f"Redis refuses our login: {says}"
+        case redis.exceptions.NoPermissionError():
+            return f"our user may not do this on Redis: {says} (manage.py checkcache says what is missing)"
+        case redis.OutOfMemoryError():
+            return "Redis is full: it takes no writes (maxmemory)"
+        case redis.ReadOnlyError():
+            return "this Redis is a replica; name the primary"
+        case redis.ResponseError() if "unknown command" in says.lower() and "acl" in says.lower():
+            return f"this Redis has no users; 6.2 is the oldest that works: {says}"
+    return says
+
+
+_server: Server | None = None
+_making = threading.Lock()
+
+
+def url() -> str:
+    """The tenants' Redis in the configuration; empty without one."""
+    config = settings.INSTANTLITE.redis
+    return config.customer_url or config.url
+
+
+def configured() -> bool:
+    """Whether there is a Redis to make caches on."""
+    return bool(url())
+
+
+def tenants() -> Server:
+    """This process's server, made when it is first asked for, and so after the fork. Raises NoRedis."""
+    global _server  # noqa: PLW0603 — one server per process
+    named = url()
+    if not named:
+        raise NoRedis("no Redis is configured")
+    config = settings.INSTANTLITE.redis
+    with _making:
+        if _server is None or _server.url != named:
+            if _server:
+                _server.close()
+            _server = Server(named, config.timeout.total_seconds(), config.down_for.total_seconds())
+        return _server
+
+
+def within_reach() -> bool:
+    """Configured, and not found to be down a moment ago."""
+    return configured() and not tenants().left_alone
+
+
+def close() -> None:
+    """Closes this process's connections; what was known of the server is forgotten."""
+    global _server  # noqa: PLW0603 — as above
+    with _making:
+        if _server:
+            _server.close()
+        _server = None
+
+
+def public_url(name: str, password: str) -> str:
+    """What a tenant connects with: `redis://`, or `rediss://` where our own URL speaks TLS. Raises NoRedis."""
+    named = url()
+    if not named:
+        raise NoRedis("no Redis is configured")
+    config = settings.INSTANTLITE.redis
+    host, port = redis_address(named)
+    host = config.public_host or host
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "rediss" if named.startswith("rediss://") else "redis"
+    return f"{scheme}://{name}:{password}@{shown}:{config.public_port or port}/0"

@@ -1,0 +1,214 @@
+"""The API that databases and caches share. A view translates HTTP, makes one domain call, and renders."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from instantlite import errors, openapi
+from instantlite.errors import ApiError
+from instantlite.fields import ExtendResource, NewResource, Nothing, idempotency_key, parse
+from instantlite.renderers import EnvRenderer, PlainTextRenderer
+from instantlite.resource import Gone, LifetimeReached, Wish
+from provisioning import roles
+from provisioning.handing_out import HandedOut, Mismatch
+from provisioning.models.provisioned import Row, rows_of
+from provisioning.serializers import ResourceDeleted, render
+from ratelimit import clients, limits, throttling
+
+View = TypeVar("View", bound="type[ProvisionedViewSet[Any]]")
+
+
+class ProvisionedViewSet(ViewSet, Generic[Row]):
+    """A kind of resource: made, looked at, changed and deleted by whoever holds its token."""
+
+    model: type[Row]
+    # What an .env file calls its URL, a sentence calls the thing, and a caller calls for a new one.
+    env_variable: ClassVar[str]
+    noun: ClassVar[str]
+    new_path: ClassVar[str]
+
+    @abstractmethod
+    def hand_out(self, wish: Wish) -> HandedOut[Row]:
+        """The domain call behind POST."""
+
+    @abstractmethod
+    def status_of(self, row: Row) -> dict[str, Any]:
+        """The answer to GET."""
+
+    @throttling.charges_itself
+    def create(self, request: Request) -> Response:
+        """Yours alone, ready to connect to, gone after its time to live. The body may be left out."""
+        wish = wish_of(request)
+        # What was given before is given again, also to whoever has reached the limit since.
+        new = () if rows_of(self.model).is_repeated(wish) else (limits.PROVISIONS,)
+        with throttling.charged(request, *new) as receipt:
+            handed_out = self.hand_out(wish)
+            if handed_out.replayed:
+                receipt.give_back()
+        replayed = {"Idempotency-Replayed": "true"} if handed_out.replayed else {}
+        return Response(render(handed_out.resource), status=201, headers=replayed)
+
+    def retrieve(self, request: Request, token: str) -> Response:
+        """Status, size, connections in use, and the connection URL once more."""
+        row = self.owned(token)
+        return Response(self.status_of(row))
+
+    def destroy(self, request: Request, token: str) -> Response:
+        """At once, with everything in it. Connections end."""
+        row = self.owned(token)
+        roles.expire(row)
+        return Response({"ok": True, "id": str(row.pk), "status": "deleted"})
+
+    # Marked as actions for drf-spectacular, which describes no other methods; urls.py has their paths.
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Request, token: str) -> Response:
+        """Connections with the old password end. The token stays."""
+        parse(request, Nothing)
+        row = roles.rotate(self.owned(token))
+        return Response(render(row))
+
+    @action(detail=True, methods=["post"])
+    def extend(self, request: Request, token: str) -> Response:
+        """Moves expires_at by ttl, as far as the server's longest lifetime allows; see expires_at in the answer."""
+        wanted = parse(request, ExtendResource)
+        row = roles.extend(self.owned(token), wanted["ttl"])
+        return Response(render(row))
+
+    def owned(self, token: str) -> Row:
+        """The caller's resource. Raises ApiError `not_found`, Gone."""
+        row = roles.owned(self.model, token)
+        if row is None:
+            raise ApiError(
+                errors.NOT_FOUND,
+                f"No {self.noun} has this token. Check it, or make a new one with POST {self.new_path}.",
+            )
+        return row
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        """Every answer that has a connection_url can be had as that URL alone."""
+        has_url = getattr(self, "action", None) not in ("destroy", None)
+        return [JSONRenderer(), PlainTextRenderer(), EnvRenderer()] if has_url else [JSONRenderer()]
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """The domain's exceptions, as answers."""
+        return super().handle_exception(self.as_error(exc) or exc)
+
+    def as_error(self, exception: Exception) -> ApiError | None:
+        """What an exception means to a caller; a kind adds its own."""
+        match exception:
+            case Gone():
+                return ApiError(
+                    errors.GONE,
+                    f"This {self.noun} has expired or was deleted. Make a new one with POST {self.new_path} "
+                    "(with another Idempotency-Key, if you send one).",
+                )
+            case LifetimeReached():
+                return ApiError(
+                    errors.LIFETIME_REACHED,
+                    f"This {self.noun} already lives for as long as this server allows. Make a new one with "
+                    f"POST {self.new_path}.",
+                )
+            case Mismatch():
+                return ApiError(
+                    errors.IDEMPOTENCY_MISMATCH,
+                    "This Idempotency-Key was used with a different body. Send the same body, or a new key.",
+                )
+        return None
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """An answer may hold credentials: no cache may keep it."""
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
+        final["Cache-Control"] = "no-store"
+        return final
+
+
+def wish_of(request: Request) -> Wish:
+    """What the caller asks for. Raises ApiError, ValidationError."""
+    client = clients.identify(request._request)
+    wanted = parse(request, NewResource)
+    return Wish(
+        fingerprint=client.fingerprint,
+        name=wanted.get("name"),
+        ttl=wanted.get("ttl"),
+        idempotency_key=idempotency_key(request),
+        client=str(client.address),
+    )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the OpenAPI description says of one kind."""
+
+    prefix: str
+    noun: str
+    new: str
+    created: type[serializers.Serializer[Any]]
+    status: type[serializers.Serializer[Any]]
+    # The errors of a server that is away: for a new one, for a look, and for a change.
+    for_new: tuple[errors.Code, ...]
+    for_look: tuple[errors.Code, ...]
+    for_change: tuple[errors.Code, ...]
+
+
+def described(kind: Description) -> Callable[[View], View]:
+    """Describes the five calls of a viewset."""
+    decorate: Callable[[View], View] = extend_schema_view(
+        create=extend_schema(
+            operation_id=f"{kind.prefix}_new",
+            summary=f"A new {kind.new}",
+            parameters=[openapi.IDEMPOTENCY_KEY, openapi.FORMAT],
+            request=NewResource,
+            responses={
+                **openapi.with_url(201, kind.created, f"The {kind.noun} is yours."),
+                **openapi.problems(*openapi.BODY_PROBLEMS, errors.IDEMPOTENCY_MISMATCH, errors.GONE, *kind.for_new),
+            },
+        ),
+        retrieve=extend_schema(
+            operation_id=f"{kind.prefix}_status",
+            summary=f"How a {kind.noun} is doing",
+            parameters=[openapi.FORMAT],
+            responses={
+                **openapi.with_url(200, kind.status, f"The {kind.noun}, as it is now."),
+                **openapi.problems(*openapi.TOKEN_PROBLEMS, *kind.for_look),
+            },
+        ),
+        destroy=extend_schema(
+            operation_id=f"{kind.prefix}_delete",
+            summary=f"Delete a {kind.noun}",
+            responses={
+                (200, "application/json"): OpenApiResponse(ResourceDeleted, description="It is gone."),
+                **openapi.problems(*openapi.TOKEN_PROBLEMS),
+            },
+        ),
+        rotate=_change(kind, "rotate", "A new password", None, ()),
+        extend=_change(kind, "extend", "A later expiry", ExtendResource, (errors.LIFETIME_REACHED,)),
+    )
+    return decorate
+
+
+def _change(
+    kind: Description,
+    name: str,
+    summary: str,
+    body: type[serializers.Serializer[Any]] | None,
+    also: tuple[errors.Code, ...],
+) -> Callable[[Any], Any]:
+    return extend_schema(
+        operation_id=f"{kind.prefix}_{name}",
+        summary=summary,
+        parameters=[openapi.FORMAT],
+        request=body,
+        responses={
+            **openapi.with_url(200, kind.created, f"The {kind.noun}, with {summary[0].lower()}{summary[1:]}."),
+            **openapi.problems(*openapi.BODY_PROBLEMS, *openapi.TOKEN_PROBLEMS, *also, *kind.for_change),
+        },
+    )
