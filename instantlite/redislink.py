@@ -59,7 +59,7 @@ class Link:
     @property
     def configured(self) -> bool:
         """Whether the configuration names a Redis at all."""
-        return bool(settings.INSTANTLITE.redis.url)
+        return ALIAS in settings.CACHES
 
     def client(self) -> Redis | None:
         """Redis, for a call or a few; None while it is left alone, or when there is none.
@@ -75,7 +75,7 @@ class Link:
 
     def _connect(self) -> Redis:
         """One client for all threads: Django keeps its caches by thread, and under gevent each request is one."""
-        url = settings.INSTANTLITE.redis.url
+        url = settings.CACHES[ALIAS]["LOCATION"]
         if self._client is None or self._client[0] != url:
             self._client = (url, get_redis_connection(ALIAS))
         return self._client[1]

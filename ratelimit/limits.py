@@ -1,19 +1,11 @@
 """Every limit by name, said in words. Their rates are in the configuration, section `limits`."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
 
 from instantlite.config import Rate
 from ratelimit.gcra import Charge
-
-_PERIODS = {
-    timedelta(seconds=1): "a second",
-    timedelta(minutes=1): "a minute",
-    timedelta(hours=1): "an hour",
-    timedelta(days=1): "a day",
-}
 
 
 @dataclass(frozen=True)
@@ -42,8 +34,3 @@ PROVISIONS = Limit("provisions", "databases, caches and webhook inboxes, taken t
 CAPTURES = Limit("captures", "requests that one webhook inbox takes in", "endpoint")
 
 LIMITS = {limit.name: limit for limit in (REQUESTS, PROVISIONS, CAPTURES)}
-
-
-def in_words(rate: Rate) -> str:
-    """`10 a second, up to 20 at once`."""
-    return f"{rate.count} {_PERIODS[rate.period]}, up to {rate.capacity} at once"

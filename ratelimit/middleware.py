@@ -63,7 +63,7 @@ def _is_probe(request: HttpRequest) -> bool:
 
 def _add_fields(answer: HttpResponse, decision: Decision) -> None:
     policies, states = [], []
-    for outcome in decision.outcomes:
+    for outcome in sorted(decision.outcomes, key=lambda outcome: outcome.charge.limit):
         charge = outcome.charge
         name, key = f'"{charge.limit}"', f"pk={_partition_key(charge)}"
         window = -(-charge.tolerance // MICROSECONDS)

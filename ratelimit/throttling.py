@@ -92,7 +92,7 @@ def refusal(denied: Outcome, retry_after: int) -> errors.ApiError:
     limit = limits.LIMITS[denied.charge.limit]
     return errors.ApiError(
         errors.RATE_LIMITED,
-        f"The limit `{limit.name}` is reached ({limit.says}: {limits.in_words(denied.charge.rate)} for each "
+        f"The limit `{limit.name}` is reached ({limit.says}: {denied.charge.rate.words} for each "
         f"{limit.per}). Wait for retry_after_seconds, then send the request again.",
         retry_after=retry_after,
     )

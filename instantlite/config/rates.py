@@ -7,6 +7,12 @@ from datetime import timedelta
 from instantlite.config.values import BadValue, Kind, as_text
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_IN_WORDS = {
+    timedelta(seconds=1): "a second",
+    timedelta(minutes=1): "a minute",
+    timedelta(hours=1): "an hour",
+    timedelta(days=1): "a day",
+}
 _RATE = re.compile(r"([0-9]{1,9}) ?/ ?([smhd])(?: +burst +([0-9]{1,9}))?")
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -23,6 +29,16 @@ class Rate:
     def capacity(self) -> int:
         """The most that may happen at once after a long rest."""
         return self.burst or self.count
+
+    @property
+    def pace(self) -> str:
+        """For people: `5 a day`."""
+        return f"{self.count:,} {_IN_WORDS[self.period]}"
+
+    @property
+    def words(self) -> str:
+        """The whole of it for people: `10 a second, up to 20 at once`."""
+        return f"{self.pace}, up to {self.capacity:,} at once"
 
     def __str__(self) -> str:
         """As the configuration writes it."""

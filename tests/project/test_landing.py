@@ -42,6 +42,7 @@ def test_what_is_not_served_is_said_not_to_be(service: Service, headers: dict[st
 
 @pytest.mark.parametrize("accept", ["text/plain", "text/html"])
 @pytest.mark.parametrize("option", ["url", "customer_url"])
+@pytest.mark.django_db
 def test_with_redis_caches_are_offered(client: Client, settings: Settings, accept: str, option: str) -> None:
     redis = replace(settings.INSTANTLITE.redis, **{option: "redis://127.0.0.1:1"})
     settings.INSTANTLITE = replace(settings.INSTANTLITE, redis=redis)
@@ -87,6 +88,7 @@ def test_the_text_follows_the_configured_limits(service: Service) -> None:
     assert "24 hours" in text
     assert "72 hours at most" in text
     assert "100 MB, 5 connections" in text
+    assert "New ones for one network: 10,000 a day." in text
 
 
 def test_an_unknown_path_is_json_for_curl(service: Service) -> None:

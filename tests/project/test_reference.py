@@ -46,5 +46,5 @@ def test_every_limit_with_its_default_and_variable_is_on_its_page() -> None:
     for limit in limits.LIMITS.values():
         rate = getattr(LimitsConfig(), limit.name)
         variable = next(option.env for option in describe() if (option.section, option.name) == ("limits", limit.name))
-        assert f"| `{limit.name}` | {limit.says} | {limit.per} | {limits.in_words(rate)} |" in page
+        assert f"| `{limit.name}` | {limit.says} | {limit.per} | {rate.words} |" in page
         assert f"| `{variable}` |" in page

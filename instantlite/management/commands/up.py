@@ -82,7 +82,8 @@ class Command(BaseCommand):
         connections.close_all()
         gunicorn = _start_gunicorn(started)
         _wait_until_live(gunicorn, server.port)
-        self.stdout.write(_banner(server.port, password))
+        redis = settings.INSTANTLITE.redis
+        self.stdout.write(_banner(server.port, password, caches=bool(redis.customer_url or redis.url)))
         self.stdout.flush()
         code = gunicorn.wait()
         raise Fatal(f"the web server ended by itself with exit code {code}; its last lines above say why")
@@ -184,7 +185,7 @@ def _is_live(port: int) -> bool:
         connection.close()
 
 
-def _banner(port: int, password: str | None) -> str:
+def _banner(port: int, password: str | None, *, caches: bool) -> str:
     """Return what a person who has just started the service wants to know."""
     site = f"http://localhost:{port}"
     secret = (
@@ -192,10 +193,11 @@ def _banner(port: int, password: str | None) -> str:
         if password
         else f"user {ADMIN}; forgotten? manage.py changepassword {ADMIN}"
     )
+    cache = f"\n  a cache, now               curl -X POST {site}/cache/new" if caches else ""
     return f"""
   instantlite is up          {site}
 
-  a database, now            curl -X POST {site}/db/new
+  a database, now            curl -X POST {site}/db/new{cache}
   administration             {site}/admin/
                              {secret}
   stop                       Ctrl-C
