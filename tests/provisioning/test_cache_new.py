@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.core.cache.backends.redis import RedisCache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
@@ -70,6 +71,17 @@ def test_the_url_works_in_redis_py_as_it_stands(api: APIClient, tenants_redis: R
             assert tenant.publish(f"{key}:c", "hello") == 2
             messages += [channel.get_message(timeout=1) for _ in range(2)]
             assert [message["data"] for message in messages if message] == [1, 2, "hello", "hello"]
+
+
+def test_it_serves_as_django_s_cache(api: APIClient, tenants_redis: RedisServer) -> None:
+    made = new(api)
+    cache: Any = RedisCache(made["connection_url"], {"KEY_PREFIX": made["key_prefix"]})
+    cache.set_many({"a": 1, "b": [2]}, timeout=60)
+    assert cache.get_many(["a", "b", "c"]) == {"a": 1, "b": [2]}
+    assert cache.incr("a") == 2
+    assert cache.delete("a")
+    assert cache.touch("b", 10)
+    cache.close()
 
 
 def test_plain_text_is_the_url_and_env_a_line(api: APIClient, tenants_redis: RedisServer) -> None:
