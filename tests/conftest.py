@@ -1,6 +1,7 @@
 """Fixtures that the whole suite shares."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from instantlite.resource import State
 from provisioning import connections, pool, postgres
 from provisioning.models import Cluster, Database
 from tests.folders import open_folder
+from tests.redis_server import RedisServer, program
 from tests.service import Service
 
 
@@ -68,6 +70,26 @@ def service() -> Iterator[Service]:
         running = Service(folder).start()
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> Iterator[Callable[[str], RedisServer]]:
+    """Gives the Redis of a version, started when it is first asked for."""
+    started: dict[str, RedisServer] = {}
+    with open_folder() as folder:
+
+        def get(version: str) -> RedisServer:
+            if program(version) is None:
+                if os.environ.get("CI") == "true":
+                    pytest.fail(f"Redis {version} is not installed, and CI must have it")
+                pytest.skip(f"Redis {version} is not installed here (Debian's package redis-server); CI has it")
+            if version not in started:
+                started[version] = RedisServer(folder, version).start()
+            return started[version]
+
+        yield get
+        for server in started.values():
+            server.kill()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Clusters and Redis servers of every version that we promise to work on."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from instantlite.embedded import EmbeddedServer
 from provisioning import connections, postgres, redis_server
 from provisioning.connections import ClusterConnections
 from tests.folders import open_folder
-from tests.redis_server import RedisServer, program
+from tests.redis_server import RedisServer
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -91,26 +90,6 @@ def two_clusters(
         held = postgres.inventory(admin, row.prefix)
         for name in held.databases | held.roles:
             postgres.drop(admin, name)
-
-
-@pytest.fixture(scope="session")
-def redis_servers() -> Iterator[Callable[[str], RedisServer]]:
-    """Gives the Redis of a version, started when it is first asked for."""
-    started: dict[str, RedisServer] = {}
-    with open_folder() as folder:
-
-        def get(version: str) -> RedisServer:
-            if program(version) is None:
-                if os.environ.get("CI") == "true":
-                    pytest.fail(f"Redis {version} is not installed, and CI must have it")
-                pytest.skip(f"Redis {version} is not installed here (Debian's package redis-server); CI has it")
-            if version not in started:
-                started[version] = RedisServer(folder, version).start()
-            return started[version]
-
-        yield get
-        for server in started.values():
-            server.kill()
 
 
 def use_redis(settings: Settings, url: str, **options: Any) -> None:

@@ -1,6 +1,5 @@
 """Stores of every kind that we promise to work on, and clocks of the tests' own."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,26 +13,7 @@ from instantlite.caching import cache_settings
 from ratelimit import stores
 from ratelimit.stores import PostgresStore, RedisStore, Store
 from tests.folders import open_folder
-from tests.redis_server import RedisServer, program
-
-
-@pytest.fixture(scope="session")
-def redis_servers() -> Iterator[Callable[[str], RedisServer]]:
-    """Gives the running Redis of a version, started when it is first asked for."""
-    started: dict[str, RedisServer] = {}
-    with open_folder() as folder:
-
-        def get(version: str) -> RedisServer:
-            if program(version) is None:
-                assert os.environ.get("CI") != "true", f"CI has Redis {version}"
-                pytest.skip(f"Redis {version} is not installed here")
-            if version not in started:
-                started[version] = RedisServer(folder, version).start()
-            return started[version]
-
-        yield get
-        for server in started.values():
-            server.kill()
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(params=["postgresql", "redis 6.2", "redis 7.0"])
@@ -69,9 +49,12 @@ def with_redis(own_redis: RedisServer, settings: Settings, monkeypatch: pytest.M
 def configure(settings: Settings, redis: str = "", **limits: Any) -> None:
     """Sets the Redis, and limits by name, for one test. Redis is tried again at once when it has failed."""
     config = settings.INSTANTLITE
-    settings.INSTANTLITE = replace(
-        config,
-        redis=replace(config.redis, url=redis, down_for=timedelta(0)),
-        limits=replace(config.limits, **limits),
-    )
+    settings.INSTANTLITE = replace(config, redis=replace(config.redis, url=redis, down_for=timedelta(0)))
     settings.CACHES = cache_settings(redis)
+    limit(settings, **limits)
+
+
+def limit(settings: Settings, **limits: Any) -> None:
+    """Sets limits by name, for one test."""
+    config = settings.INSTANTLITE
+    settings.INSTANTLITE = replace(config, limits=replace(config.limits, **limits))

@@ -1,0 +1,92 @@
+"""Caches and faults of real processes: the service killed under load, Redis killed and come back empty."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+import requests
+
+from tests.folders import open_folder
+from tests.redis_server import RedisServer
+from tests.service import Service, wait_for
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Service, RedisServer]]:
+    """A service, not started yet, and the Redis that it makes caches on."""
+    with open_folder() as folder:
+        server = RedisServer(folder).start()
+        config = folder / "config.yaml"
+        config.write_text("redis: {down_for: 1s}\nhousekeeping: {interval: 1s, repair_interval: 10s}\n")
+        service = Service(folder, {"REDIS_URL": server.url, "CONFIG_PATH": str(config)})
+        yield service, server
+        service.close()
+        server.kill()
+
+
+def users(server: RedisServer) -> set[str]:
+    with server.client() as admin:
+        return set(admin.acl_users()) - {"default"}
+
+
+def living(service: Service) -> set[str]:
+    with psycopg.connect(service.urls.platform) as platform:
+        rows = platform.execute("SELECT key_prefix FROM provisioning_cache WHERE state <> 'gone'").fetchall()
+    return {str(row[0]) for row in rows}
+
+
+def works(made: dict[str, Any]) -> bool:
+    try:
+        with redis.Redis.from_url(made["connection_url"], socket_timeout=2) as tenant:
+            return bool(tenant.set(f"{made['key_prefix']}:k", "v"))
+    except redis.RedisError:
+        return False
+
+
+def test_sigkill_under_load_loses_no_acknowledged_cache_and_leaks_no_user(pair: tuple[Service, RedisServer]) -> None:
+    service, server = pair
+    answers: list[requests.Response] = []
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(service.post("/cache/new"))
+            except requests.RequestException:  # killed under it: the caller was told nothing
+                stop.wait(0.02)
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for _ in range(3):
+        before = len(answers)
+        service.start()
+        wait_for(lambda before=before: len(answers) >= before + 10, what="caches under load")
+        service.kill()
+    stop.set()
+    for caller in callers:
+        caller.join()
+    assert Counter(answer.status_code for answer in answers).keys() == {201}
+    service.start()
+    assert all(works(answer.json()) for answer in answers)
+    wait_for(lambda: users(server) == living(service), what="users and rows to be the same")
+
+
+def test_a_redis_that_was_killed_has_its_users_again(pair: tuple[Service, RedisServer]) -> None:
+    service, server = pair
+    made: dict[str, Any] = service.post("/cache/new").json()
+    server.kill()
+    away = service.post("/cache/new")
+    assert (away.status_code, away.json()["error"], away.json()["degraded"]) == (503, "cache_unavailable", True)
+    assert int(away.headers["Retry-After"]) == away.json()["retry_after_seconds"] > 0
+    assert service.post("/db/new").status_code == 201
+    server.start()
+    wait_for(lambda: works(made), what="the URL to work again")
+    assert service.get(f"/cache/{made['token']}").json()["connection_url"] == made["connection_url"]
+    wait_for(lambda: users(server) == living(service), what="users and rows to be the same")
