@@ -86,7 +86,7 @@ class Server:
                 self._commands = frozenset()
             raise RedisDown(_advice(error)) from error
         if self._reason:
-            log.warning("Redis answers again")
+            log.warning("Redis for caches answers again")
             self._reason = ""
 
     def granted(self, *, confined: bool) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Server:
     def _went_down(self, error: Exception) -> RedisDown:
         reason = _advice(error)
         if not self._reason:
-            log.warning("Redis is left alone for a moment: %s", reason)
+            log.warning("Redis for caches is left alone for a moment: %s", reason)
         self._reason = reason
         self._down_until = time.monotonic() + self.down_for
         return RedisDown(reason)

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,3 +119,22 @@ def wait_for(condition: Any, *, seconds: float = 20, what: str = "it") -> Any:
             return answer
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def under_load(work: Callable[[], None], *calls: Callable[[], None]) -> None:
+    """Does `work` while each of `calls` is made again and again, in a thread of its own."""
+    done = threading.Event()
+
+    def again_and_again(call: Callable[[], None]) -> None:
+        while not done.is_set():
+            call()
+
+    threads = [threading.Thread(target=again_and_again, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    try:
+        work()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()

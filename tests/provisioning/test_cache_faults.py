@@ -1,6 +1,6 @@
 """Caches and faults of real processes: the service killed under load, Redis killed and come back empty."""
 
-import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ import requests
 
 from tests.folders import open_folder
 from tests.redis_server import RedisServer
-from tests.service import Service, wait_for
+from tests.service import Service, under_load, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -52,26 +52,21 @@ def works(made: dict[str, Any]) -> bool:
 def test_sigkill_under_load_loses_no_acknowledged_cache_and_leaks_no_user(pair: tuple[Service, RedisServer]) -> None:
     service, server = pair
     answers: list[requests.Response] = []
-    stop = threading.Event()
 
     def call() -> None:
-        while not stop.is_set():
-            try:
-                answers.append(service.post("/cache/new"))
-            except requests.RequestException:  # killed under it: the caller was told nothing
-                stop.wait(0.02)
+        try:
+            answers.append(service.post("/cache/new"))
+        except requests.RequestException:  # killed under it: the caller was told nothing
+            time.sleep(0.02)
 
-    callers = [threading.Thread(target=call) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    for _ in range(3):
-        before = len(answers)
-        service.start()
-        wait_for(lambda before=before: len(answers) >= before + 10, what="caches under load")
-        service.kill()
-    stop.set()
-    for caller in callers:
-        caller.join()
+    def kill_and_start() -> None:
+        for _ in range(3):
+            before = len(answers)
+            service.start()
+            wait_for(lambda before=before: len(answers) >= before + 10, what="caches under load")
+            service.kill()
+
+    under_load(kill_and_start, *[call] * 4)
     assert Counter(answer.status_code for answer in answers).keys() == {201}
     service.start()
     assert all(works(answer.json()) for answer in answers)

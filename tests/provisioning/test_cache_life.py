@@ -321,7 +321,10 @@ def test_a_redis_that_stays_away_is_logged_once(
     own_redis.start()
     caches.look_after_users()
     lines = [line for line in caplog.messages if "Redis" in line]
-    assert [line.partition(":")[0] for line in lines] == ["Redis is left alone for a moment", "Redis answers again"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "Redis for caches is left alone for a moment",
+        "Redis for caches answers again",
+    ]
 
 
 def test_an_open_redis_is_warned_of_once(

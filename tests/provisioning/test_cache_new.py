@@ -267,4 +267,4 @@ def test_a_redis_that_failed_is_left_alone_for_a_moment(
     assert {api.post("/cache/new").status_code for _ in range(3)} == {503}
     assert Cache.objects.count() == 1
     assert reaper.reap_one(Cache) is None
-    assert sum("Redis is left alone" in line for line in caplog.messages) == 1
+    assert sum("Redis for caches is left alone" in line for line in caplog.messages) == 1

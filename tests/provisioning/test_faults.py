@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.folders import open_folder
-from tests.service import PROJECT, Service, wait_for
+from tests.service import PROJECT, Service, under_load, wait_for
 
 # Leases and intervals of real seconds, on machines whose disks are slow at times.
 pytestmark = pytest.mark.timeout(400)
@@ -57,27 +57,17 @@ def is_whole(service: Service) -> bool:
     return not between and databases == finished == roles
 
 
-def under_load(service: Service, work: Callable[[], None], callers: int = 4) -> list[requests.Response]:
+def answers_during(service: Service, work: Callable[[], None], callers: int = 4) -> list[requests.Response]:
     """Posts from several threads while `work` runs; gives the answers that came."""
     answers: list[requests.Response] = []
-    done = threading.Event()
 
     def call() -> None:
-        while not done.is_set():
-            try:
-                answers.append(service.post("/db/new"))
-            except requests.RequestException:  # nobody listens: the caller was told nothing
-                time.sleep(0.02)
+        try:
+            answers.append(service.post("/db/new"))
+        except requests.RequestException:  # nobody listens: the caller was told nothing
+            time.sleep(0.02)
 
-    threads = [threading.Thread(target=call) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    try:
-        work()
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
+    under_load(work, *[call] * callers)
     return answers
 
 
@@ -102,7 +92,7 @@ def test_sigkill_in_the_middle_of_builds_loses_and_leaks_nothing(own_service: Se
             time.sleep(0.07 * round_)  # another moment of the builds each time
             own_service.kill()
 
-    answers = under_load(own_service, kill_and_start) + first
+    answers = answers_during(own_service, kill_and_start) + first
     acknowledged = [answer.json() for answer in answers if answer.status_code == 201]
     assert len(acknowledged) >= 4
     assert Counter(answer.status_code for answer in answers).keys() <= {201, 503}
@@ -132,7 +122,7 @@ def test_postgresql_stopped_and_started_under_load_is_503_and_recovers(own_servi
         own_service.postgres.start()
         wait_for(lambda: own_service.post("/db/new").status_code == 201, what="databases after the restart")
 
-    answers = under_load(own_service, stop_and_start, callers=2)
+    answers = answers_during(own_service, stop_and_start, callers=2)
     assert Counter(answer.status_code for answer in answers).keys() == {201, 503}
     assert own_service.get("/readyz").status_code == 200
     assert all(answer.json()["ok"] is (answer.status_code == 201) for answer in answers)
@@ -151,7 +141,7 @@ def test_postgresql_killed_and_started_keeps_what_was_acknowledged(durable_servi
         time.sleep(0.3)
         durable_service.postgres.kill()
 
-    answers = under_load(durable_service, kill_soon, callers=2) + first
+    answers = answers_during(durable_service, kill_soon, callers=2) + first
     durable_service.postgres.start()
     acknowledged = [answer.json() for answer in answers if answer.status_code == 201]
     assert acknowledged
