@@ -1,13 +1,15 @@
 """Django's cache: in Redis while the link to it holds, else in a table of the platform database."""
 
+import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django_redis.exceptions import ConnectionInterrupted
+from django_redis.serializers.pickle import PickleSerializer
 
-from instantlite import redislink
+from instantlite import keys, redislink
 
 DATABASE = "database"
 TABLE = "instantlite_cache"
@@ -23,6 +25,26 @@ def cache_settings(redis_url: str) -> dict[str, dict[str, Any]]:
         DATABASE: database,
         redislink.ALIAS: redislink.cache_backend(redis_url),
     }
+
+
+def installation_key(key: Any, prefix: str, version: Any) -> str:
+    """KEY_FUNCTION for Redis: two installations on one Redis, with keys of their own, have caches of their own."""
+    return f"instantlite:cache:{keys.base64url(keys.derive('cache')[:6])}:{version}:{prefix}{key}"
+
+
+class SignedPickle(PickleSerializer):  # type: ignore[misc]  # django-redis has no types
+    """Pickles that only this installation can have written. To unpickle is to run whatever somebody has put there, and
+    Redis may be one that many share.
+    """
+
+    def dumps(self, value: Any) -> bytes:
+        pickled: bytes = super().dumps(value)
+        return keys.sign("cache", pickled) + pickled
+
+    def loads(self, value: bytes) -> Any:
+        """None, as for what is not there, where the signature is not ours."""
+        signature, pickled = value[: keys.SIGNATURE_BYTES], value[keys.SIGNATURE_BYTES :]
+        return super().loads(pickled) if hmac.compare_digest(signature, keys.sign("cache", pickled)) else None
 
 
 class FallbackCache(BaseCache):
@@ -81,5 +103,6 @@ class FallbackCache(BaseCache):
 
     def clear(self) -> None:
         """Both sides, or what is cleared would be back after a change of side."""
-        self._do(lambda cache: cache.clear())
+        # Not RedisCache.clear(), which flushes the whole database: limits and tenants' caches may be in it.
+        self._do(lambda cache: cache.delete_pattern("*") if hasattr(cache, "delete_pattern") else cache.clear())
         caches[DATABASE].clear()

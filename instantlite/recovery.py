@@ -31,8 +31,7 @@ class RecoveryMiddleware:
         offered = request.headers.get("X-Request-Id", "")
         request_id = offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # Django's request takes any attribute
-        too_large = request.META.get("instantlite.body_too_large")
-        answer = too_large_answer(request, too_large) if too_large else self.get_response(request)
+        answer = self.get_response(request)
         if answer.status_code == 405 and not answer.headers.get("Content-Type", "").startswith("application/json"):
             answer = _method_not_allowed(request, answer)
         answer["X-Request-Id"] = request_id
@@ -56,12 +55,22 @@ def _method_not_allowed(request: HttpRequest, bare: HttpResponse) -> HttpRespons
     """Django's own 405 has no body; this one says which methods there are."""
     allowed = bare.headers.get("Allow", "")
     message = f"Method {request.method!r} is not allowed here; use {allowed}."
-    return errors.answer(request, errors.ApiError(errors.METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
+    said = errors.answer(request, errors.ApiError(errors.METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
+    for name, value in bare.headers.items():
+        if not name.startswith("Content-"):
+            said.headers.setdefault(name, value)
+    return said
 
 
-def too_large_answer(request: HttpRequest, limit: int) -> HttpResponse:
-    """413 for a body that wsgi.py refused to read. `limit` is in bytes."""
-    return errors.answer(
-        request,
-        errors.ApiError(errors.PAYLOAD_TOO_LARGE, f"The body may have {limit} bytes at most; send a smaller one."),
-    )
+class BodyLimitMiddleware:
+    """413 for a body that wsgi.py refused to read. Behind the limits, so that it costs what every request costs."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        limit = request.META.get("instantlite.body_too_large")
+        if not limit:
+            return self.get_response(request)
+        says = f"The body may have {limit} bytes at most; send a smaller one."
+        return errors.answer(request, errors.ApiError(errors.PAYLOAD_TOO_LARGE, says))

@@ -36,8 +36,9 @@ def cache_backend(url: str) -> dict[str, Any]:
     return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": url,
-        "KEY_PREFIX": "instantlite:cache",
+        "KEY_FUNCTION": "instantlite.caching.installation_key",
         "OPTIONS": {
+            "SERIALIZER": "instantlite.caching.SignedPickle",
             "SOCKET_CONNECT_TIMEOUT": TIMEOUT_SECONDS,
             "SOCKET_TIMEOUT": TIMEOUT_SECONDS,
             "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},

@@ -88,6 +88,10 @@ class Decision:
         """The part of it that is about these limits."""
         return replace(self, outcomes=tuple(outcome for outcome in self.outcomes if outcome.charge.limit in limits))
 
+    def without(self, limits: Sequence[str]) -> "Decision":
+        """The part of it that is left when what these limits charged has been given back."""
+        return replace(self, outcomes=tuple(outcome for outcome in self.outcomes if outcome.charge.limit not in limits))
+
 
 @cache
 def _interval(rate: Rate) -> int:

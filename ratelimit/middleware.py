@@ -69,6 +69,8 @@ def _add_fields(answer: HttpResponse, decision: Decision) -> None:
         window = -(-charge.tolerance // MICROSECONDS)
         policies.append(f"{name};q={charge.rate.capacity};w={window};{key}")
         states.append(f"{name};r={outcome.remaining};t={outcome.reset_seconds};{key}")
+    if not policies:
+        return
     answer["RateLimit-Policy"] = ", ".join(policies)
     answer["RateLimit"] = ", ".join(states)
 

@@ -24,6 +24,7 @@ log = logging.getLogger("instantlite.ratelimit")
 View = TypeVar("View", bound=Callable[..., Any])
 _MARK = "charges_itself"
 _ATTRIBUTE = "ratelimit_decision"
+_GIVEN_BACK = tuple(limit.name for limit in limits.LIMITS.values() if limit.given_back)
 
 
 @dataclass
@@ -34,10 +35,14 @@ class Receipt:
     decision: Decision | None
 
     def give_back(self) -> None:
-        """Returns the charge for something that was not delivered after all. A store that is away keeps it."""
+        """Returns the charge for something that was not delivered after all. A store that is away keeps it.
+
+        The answer then says nothing of that limit: where it stands now has not been asked.
+        """
         if self.decision is None:
             return
-        returned = self.decision.only([limit.name for limit in limits.LIMITS.values() if limit.given_back])
+        returned = self.decision.only(_GIVEN_BACK)
+        setattr(self.request, _ATTRIBUTE, self.decision.without(_GIVEN_BACK))
         self.decision = None
         if not returned.outcomes:
             return

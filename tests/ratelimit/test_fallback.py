@@ -1,10 +1,12 @@
 """A Redis that is killed, frozen, full or restarted: every decision is taken, each change of side is seen once."""
 
 import logging
+import pickle
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import redis
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
@@ -163,6 +165,34 @@ def test_the_cache_goes_where_the_link_leads(with_redis: RedisServer) -> None:
     wait_for(lambda: redislink.link.client() is not None, what="Redis to be used again")
     assert cache.get("where") is None
     cache.clear()
+
+
+def test_clearing_the_cache_leaves_limits_and_tenants_alone(with_redis: RedisServer) -> None:
+    cache.set("key", "value", 60)
+    decide()
+    with with_redis.client() as admin:
+        admin.set("il_abcde_tenant:key", "theirs")
+        cache.clear()
+        assert cache.get("key") is None
+        assert admin.get("il_abcde_tenant:key") == "theirs"
+        assert admin.keys("instantlite:limit:*")
+
+
+def test_what_somebody_else_put_into_the_cache_is_not_unpickled(with_redis: RedisServer, settings: Settings) -> None:
+    cache.set("key", ["value"], 60)
+    with with_redis.client() as admin:
+        (name,) = admin.keys("instantlite:cache:*")
+    with redis.Redis.from_url(with_redis.url) as raw:
+        ours = raw.get(name)
+        assert isinstance(ours, bytes)
+        raw.set(name, ours[:-1] + b"!")
+        assert cache.get("key") is None
+        raw.set(name, pickle.dumps(["another's"]))
+        assert cache.get("key") is None
+        raw.set(name, ours)
+        assert cache.get("key") == ["value"]
+    settings.SECRET_KEY = "another installation's key, as long as it has to be"
+    assert cache.get("key") is None
 
 
 @pytest.mark.parametrize("url", ["", None])

@@ -158,6 +158,7 @@ class TestProvisions:
         for _ in range(4):
             failed = api.post("/db/new")
             assert (failed.status_code, failed.json()["error"]) == (503, "provisioning_unavailable")
+            assert "provisions" not in fields(failed)
         Cluster.objects.update(state=Cluster.State.ACCEPTING)
         assert [api.post("/db/new").status_code for _ in range(3)] == [201, 201, 429]
 
@@ -185,6 +186,21 @@ class TestProvisions:
         statements.clear()
         assert api.post("/db/new", headers={"idempotency-key": "a-new-one"}).status_code == 201
         assert len(statements) == 4
+
+
+def test_a_body_that_is_too_large_costs_a_request(service: Service) -> None:
+    answer = service.post("/db/new", data=b"x" * 1_100_000)
+    assert answer.status_code == 413
+    assert '"requests"' in answer.headers["RateLimit"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "OPTIONS"])
+def test_a_method_that_is_not_allowed_costs_a_request(api: APIClient, limited: Limits, method: str) -> None:
+    limited(requests=per_day(5))
+    answer = api.generic(method, "/")
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, HEAD"
+    assert fields(answer)["requests"]["r"] == "4"
 
 
 def test_a_subnet_is_one_client_and_the_next_one_another(api: APIClient, limited: Limits) -> None:
