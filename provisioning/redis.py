@@ -128,15 +128,26 @@ def measure_slice(server: Server, prefix: str, cursor: int) -> KeySlice:
     return KeySlice(cursor, [(key, size or 0) for key, size in zip(keys, sizes, strict=True)])
 
 
-def connections(server: Server, prefix: str) -> dict[str, list[int]]:
-    """The ids of the connections of each user whose name starts with `prefix`, oldest first."""
+@dataclass(frozen=True)
+class Connection:
+    """One connection of a tenant: the bytes of its buffers and queue, and how many channels it listens to."""
+
+    id: int
+    memory: int
+    subscriptions: int
+
+
+def connections(server: Server, prefix: str) -> dict[str, list[Connection]]:
+    """The connections of each user whose name starts with `prefix`, oldest first."""
     with server.use() as client:
         lines = client.client_list()
-    found: dict[str, list[int]] = {}
-    for line in lines:
+    found: dict[str, list[Connection]] = {}
+    for line in sorted(lines, key=lambda line: int(line["id"])):
         if line["user"].startswith(prefix):
-            found.setdefault(line["user"], []).append(int(line["id"]))
-    return {user: sorted(ids) for user, ids in found.items()}
+            subscriptions = sum(int(line.get(kind, 0)) for kind in ("sub", "psub", "ssub"))
+            one = Connection(int(line["id"]), int(line.get("tot-mem", 0)), subscriptions)
+            found.setdefault(line["user"], []).append(one)
+    return found
 
 
 def end_connections(server: Server, ids: Iterable[int]) -> None:

@@ -21,6 +21,8 @@ log = logging.getLogger("instantlite.sampling")
 
 # How long one unit of the step walks.
 BUDGET_SECONDS = 0.1
+# Channels that one connection may listen to: each takes memory that is no key's.
+MOST_SUBSCRIPTIONS = 1000
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Walk:
     cursor: int = 0
     begun: bool = False
     keys: int = 0
+    busy: float = 0.0
     sizes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -39,15 +42,16 @@ class Walk:
 
     def go_on(self, server: redis.Server, prefix: str, seconds: float) -> None:
         """Measures slices until the time is up; one at least."""
-        deadline = time.monotonic() + seconds
+        started = time.monotonic()
         while not self.over:
             found = redis.measure_slice(server, prefix, self.cursor)
             self.begun, self.cursor = True, found.cursor
             self.keys += len(found.sizes)
             for key, size in found.sizes:
                 self.sizes[key.partition(":")[0]] += size
-            if time.monotonic() >= deadline:
-                return
+            if time.monotonic() >= started + seconds:
+                break
+        self.busy += time.monotonic() - started
 
 
 _walk: Walk | None = None
@@ -67,14 +71,20 @@ def sample_one() -> str | None:
         if not walk.over:
             _walk = walk
             return f"measured {walk.keys} keys so far"
-        # A little less than the interval, or the next turn would come just too early.
-        interval = settings.INSTANTLITE.housekeeping.interval.total_seconds()
-        redis.keep_for(server, lock_name(), interval * 0.9)
+        redis.keep_for(server, lock_name(), _rest(walk))
         _finish(server, walk)
     except redis.RedisDown:
         # Logged by the server, once; the next turn begins anew.
         return None
     return None
+
+
+def _rest(walk: Walk) -> float:
+    """Seconds until the next walk: a little less than the interval, or a turn would come just too early; and four times
+    what this one took, so that very many keys do not keep a process busy all the time.
+    """
+    interval: float = settings.INSTANTLITE.housekeeping.interval.total_seconds()
+    return max(interval * 0.9, walk.busy * 4)
 
 
 def lock_name() -> str:
@@ -84,16 +94,24 @@ def lock_name() -> str:
 
 def _finish(server: redis.Server, walk: Walk) -> None:
     connections = redis.connections(server, installation_prefix())
-    limits = dict(Cache.objects.active().values_list("key_prefix", "connections"))
-    open_now = {name: connections.get(name, []) for name in limits}
-    changed = Cache.objects.record((name, walk.sizes[name], len(ids)) for name, ids in open_now.items())
+    caches = Cache.objects.active().only("key_prefix", "connections", "storage_mb")
+    alive = {cache.key_prefix: cache for cache in caches}
+    open_now = {name: connections.get(name, []) for name in alive}
+    changed = Cache.objects.record((name, walk.sizes[name], len(found)) for name, found in open_now.items())
     for cache_id in changed:
         _apply(cache_id)
-    surplus = [one for name, ids in open_now.items() for one in ids[limits[name] :]]
+    surplus = [one.id for name, found in open_now.items() for one in _surplus(alive[name], found)]
     if surplus:
         log.info("ended %d connections above their caches' limits", len(surplus))
         redis.end_connections(server, surplus)
-    _remove_strays(server, walk.sizes.keys() - limits.keys())
+    _remove_strays(server, walk.sizes.keys() - alive.keys())
+
+
+def _surplus(cache: Cache, found: list[redis.Connection]) -> list[redis.Connection]:
+    """The newest above the limit; and those whose own memory, or whose channels, would get around the quota."""
+    most = cache.storage_mb * 1_000_000
+    greedy = [one for one in found if one.memory > most or one.subscriptions > MOST_SUBSCRIPTIONS]
+    return [*greedy, *(one for one in found[cache.connections :] if one not in greedy)]
 
 
 def _apply(cache_id: UUID) -> None:

@@ -85,3 +85,15 @@ def test_a_redis_that_was_killed_has_its_users_again(pair: tuple[Service, RedisS
     wait_for(lambda: works(made), what="the URL to work again")
     assert service.get(f"/cache/{made['token']}").json()["connection_url"] == made["connection_url"]
     wait_for(lambda: users(server) == living(service), what="users and rows to be the same")
+
+
+def test_an_expired_cache_goes_within_seconds_by_itself(pair: tuple[Service, RedisServer]) -> None:
+    service, server = pair
+    made: dict[str, Any] = service.post("/cache/new").json()
+    assert works(made)
+    with psycopg.connect(service.urls.platform) as platform:
+        platform.execute("UPDATE provisioning_cache SET expires_at = now() WHERE id = %s", [made["id"]])
+    with server.client() as admin:
+        name = made["key_prefix"]
+        wait_for(lambda: not admin.keys(f"{name}:*") and name not in admin.acl_users(), what="user and keys to go")
+    assert service.get(f"/cache/{made['token']}").status_code == 410

@@ -15,8 +15,9 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from instantlite.resource import State
-from provisioning import reaper
+from provisioning import reaper, redis_server
 from provisioning.models import Cache, installation_prefix
+from tests.folders import open_folder
 from tests.provisioning.conftest import use_redis
 from tests.redis_server import RedisServer
 
@@ -118,6 +119,20 @@ def test_tenants_and_we_are_on_database_0_whatever_number_our_url_has(
     api.delete(f"/cache/{made['token']}")
     with tenants_redis.client() as admin:
         assert admin.exists(f"{made['key_prefix']}:k") == 0
+
+
+def test_we_reach_redis_by_its_socket_and_tenants_by_its_port(
+    api: APIClient, settings: Settings, transactional_db: None
+) -> None:
+    with open_folder() as folder:
+        socket = folder / "redis.sock"
+        server = RedisServer(folder, options={"unixsocket": str(socket)}).start()
+        use_redis(settings, f"unix://{socket}?password={server.password}", public_port=server.port)
+        made = new(api)
+        with redis.Redis.from_url(made["connection_url"]) as tenant:
+            assert tenant.set(f"{made['key_prefix']}:k", "v")
+        server.kill()
+        redis_server.close()
 
 
 def test_it_takes_one_statement_and_one_round_trip(
