@@ -34,9 +34,7 @@ def post_worker_init(worker: Any) -> None:
     """In the worker, once the application is there: its housekeeping loop (unless configured elsewhere)."""
     from instantlite import housekeeping  # noqa: PLC0415 — needs Django, which the application has set up by now
 
-    housekeeper = housekeeping.start()
-    if housekeeper:
-        _housekeepers.append(housekeeper)
+    _housekeepers.extend(housekeeping.start())
 
 
 def worker_exit(server: Any, worker: Any) -> None:

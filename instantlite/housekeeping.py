@@ -34,12 +34,17 @@ _UNITS_A_TURN = 20
 
 @dataclass(frozen=True)
 class Step:
-    """One kind of work. `run` does one unit and says what it did, or returns None: nothing (more) to do."""
+    """One kind of work. `run` does one unit and says what it did, or returns None: nothing (more) to do.
+
+    Steps of one `lane` take turns in one thread. Work that may wait long for a server has a lane of its own, so that it
+    holds up no other.
+    """
 
     name: str
     every: Callable[[], timedelta]
     run: Callable[[], str | None]
     on_wake: bool = False
+    lane: str = "main"
 
 
 _steps: list[Step] = []
@@ -113,6 +118,9 @@ class Housekeeper:
             pass
 
     def _woken(self, seconds: float) -> bool:
+        if not any(step.on_wake for step in self.steps):
+            self._stopping.wait(seconds)
+            return False
         try:
             listener = self._listener or self._listen()
             return any(True for _ in listener.notifies(timeout=seconds, stop_after=1))
@@ -135,13 +143,20 @@ class Housekeeper:
             self._listener = None
 
 
-def start() -> Housekeeper | None:
-    """A loop in a thread of its own, for a web worker; None where the configuration puts it elsewhere.
+def lanes() -> list[Housekeeper]:
+    """A loop for each lane of steps."""
+    names = dict.fromkeys(step.lane for step in _steps)
+    return [Housekeeper([step for step in _steps if step.lane == name]) for name in names]
+
+
+def start() -> list[Housekeeper]:
+    """The loops in threads of their own, for a web worker; none where the configuration puts them elsewhere.
 
     Call it after the fork: threads and connections do not survive one.
     """
     if settings.INSTANTLITE.housekeeping.mode != "web":
-        return None
-    housekeeper = Housekeeper()
-    threading.Thread(target=housekeeper.run, name="housekeeping", daemon=True).start()
-    return housekeeper
+        return []
+    started = lanes()
+    for housekeeper in started:
+        threading.Thread(target=housekeeper.run, name="housekeeping", daemon=True).start()
+    return started

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -117,9 +117,16 @@ def with_policy(answer: Answer) -> Answer:
     return answer
 
 
+class ApiDescription(SpectacularJSONAPIView):
+    """`GET /openapi.json`."""
+
+    needs_database = False
+
+
 class ApiReference(SpectacularSwaggerView):
     """`GET /docs`: Swagger UI out of the package beside it, drawn from /openapi.json in our own frame."""
 
+    needs_database = False
     template_name = "docs.html"
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:

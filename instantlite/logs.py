@@ -39,9 +39,10 @@ def logging_config(level: str, form: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Django warns of each 4xx; those are the callers' business, and errors.py logs what is ours.
-            "django.request": {"level": "ERROR"},
-            "django.security": {"level": "ERROR"},
+            # Django names the path of each 4xx and 5xx, and a path may hold a token. What is ours to know, recovery.py
+            # and errors.py log by the request's id; a forged Host is its sender's business.
+            "django.request": {"level": "CRITICAL"},
+            "django.security": {"level": "CRITICAL"},
             # It reports each failed attempt to connect while PostgreSQL is away; our own lines say that once.
             "psycopg.pool": {"level": "ERROR"},
         },

@@ -29,6 +29,7 @@ TIMEOUT_SECONDS = 0.2
 FAILURES = (RedisError, OSError)
 
 _PROBE_KEY = "instantlite:probe"
+_PROBE = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
 
 
 def cache_backend(url: str) -> dict[str, Any]:
@@ -127,12 +128,15 @@ class Link:
             if self._probing or self._lost_at is None or time.monotonic() < self._next_probe:
                 return
             self._probing = True
-        threading.Thread(target=self._probe, name="redis-probe", daemon=True).start()
+        try:
+            threading.Thread(target=self._probe, name="redis-probe", daemon=True).start()
+        except RuntimeError:  # no more threads
+            self._probing = False
 
     def _probe(self) -> None:
-        """A write, because a Redis that is full or a read-only replica still answers PING."""
+        """A script that writes, as the limiter's do: a full Redis, a replica, and one that forbids scripts answer PING."""
         try:
-            self._connect().set(_PROBE_KEY, "1", px=1000)
+            self._connect().eval(_PROBE, 1, _PROBE_KEY)
         except FAILURES as error:
             log.debug("Redis still fails: %s", error)
             with self._lock:

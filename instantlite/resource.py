@@ -91,7 +91,9 @@ class EphemeralQuerySet(models.QuerySet[Resource]):
         return cast("Resource | None", found)
 
     def by_idempotency(self, wish: Wish) -> Resource | None:
-        """The resource that this client made with this key."""
+        """The resource that this client made with this key; None for a wish without one, never somebody else's."""
+        if wish.idempotency_key is None:
+            return None
         return self.filter(idempotency_mac=wish.idempotency_mac).first()
 
     def is_repeated(self, wish: Wish) -> bool:
@@ -103,6 +105,8 @@ class EphemeralQuerySet(models.QuerySet[Resource]):
 
     def forget_stale_key(self, wish: Wish) -> int:
         """Frees the key of a resource that is older than the idempotency window. Returns how many it freed."""
+        if wish.idempotency_key is None:
+            return 0
         edge = Now() - settings.IDEMPOTENCY_WINDOW
         return self.filter(idempotency_mac=wish.idempotency_mac, created_at__lte=edge).update(idempotency_mac=None)
 

@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularJSONAPIView
 
 from instantlite import health, landing
 
@@ -17,7 +16,7 @@ urlpatterns = [
     re_path(r"^livez/?$", health.livez, name="livez"),
     re_path(r"^readyz/?$", health.readyz, name="readyz"),
     re_path(r"^healthz/?$", health.healthz, name="healthz"),
-    re_path(r"^openapi\.json/?$", SpectacularJSONAPIView.as_view(), name="openapi"),
+    re_path(r"^openapi\.json/?$", landing.ApiDescription.as_view(), name="openapi"),
     re_path(r"^docs/?$", landing.ApiReference.as_view(url_name="openapi"), name="docs"),
     path("admin/", admin.site.urls),
 ]

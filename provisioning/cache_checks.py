@@ -70,12 +70,12 @@ def _memory(admin: Any) -> Iterator[Finding]:
         "" if most else "CONFIG SET maxmemory 1gb",
     )
     policy = _config(admin, "maxmemory-policy")
-    good = policy == "noeviction" or policy.startswith("volatile-")
+    good = policy == "noeviction"
     says = f"maxmemory-policy is {policy}"
     yield Finding(
         good,
         says if good else f"{says}: one tenant's data pushes out another's",
-        "" if good else "CONFIG SET maxmemory-policy volatile-lru",
+        "" if good else "CONFIG SET maxmemory-policy noeviction",
     )
 
 
@@ -92,9 +92,9 @@ def _clients(admin: Any, version: tuple[int, ...]) -> Iterator[Finding]:
     )
     bulk = int(_config(admin, "proto-max-bulk-len") or 0)
     yield Finding(
-        bulk <= 64 * _MB,
+        bulk <= 4 * _MB,
         f"one value may have {bulk // _MB} MB",
-        "" if bulk <= 64 * _MB else "CONFIG SET proto-max-bulk-len 32mb",
+        "" if bulk <= 4 * _MB else "CONFIG SET proto-max-bulk-len 4mb",
     )
     yield from _eviction(admin, version)
 

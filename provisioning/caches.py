@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import IntegrityError
 
+from instantlite.platformdb import let_go_of_connection
 from instantlite.resource import State, Wish
 from provisioning import redis, roles
 from provisioning.handing_out import HandedOut, earlier
@@ -26,6 +27,10 @@ def hand_out(wish: Wish) -> HandedOut[Cache]:
         try:
             cache = Cache.objects.start(wish)
         except IntegrityError:
+            if (
+                wish.idempotency_key is None
+            ):  # no key was taken: a fault of ours, and nobody's resource is this caller's
+                raise
             repeated = earlier(Cache, wish)
             if repeated:
                 # The first request may have died before Redis heard of it, so it is told once more: under the row's
@@ -33,6 +38,8 @@ def hand_out(wish: Wish) -> HandedOut[Cache]:
                 Cache.objects.mark_stale([repeated.key_prefix])
                 return HandedOut(roles.apply(Cache, repeated.pk), replayed=True)
             continue
+        # Nothing is asked of the database while Redis is waited for, nor after it, if all goes well.
+        let_go_of_connection()
         try:
             redis.create_user(server, cache.key_prefix, cache.password)
         except redis.RedisDown as error:

@@ -7,6 +7,7 @@ whatever reaches past them, or lets one small command take the server's memory o
 - KEYS, SCAN, RANDOMKEY, DBSIZE, PUBSUB, MONITOR, INFO, CLIENT LIST … name what is others';
 - SORT (BY, GET) and COPY … DB reach keys that the patterns do not see; SELECT a database that nobody cleans up;
 - EVAL, FCALL: a script that has written and does not end is ended by SHUTDOWN alone, and scripts' cache is shared;
+- SUNION and its kin do as much work as there are names in the command, and one big set may be named a thousand times;
 - SETBIT, SETRANGE, BITFIELD: one command allocates 512 MB; LCS is quadratic; SRANDMEMBER, HRANDFIELD and ZRANDMEMBER
   with a negative count answer without end;
 - RESTORE reads a payload that a tenant can craft.
@@ -18,9 +19,9 @@ exists type ttl pttl expiretime pexpiretime touch object|encoding object|freq ob
 get getrange substr strlen mget getbit bitcount bitpos bitfield_ro pfcount
 hget hmget hgetall hkeys hvals hlen hexists hstrlen hscan
 lrange llen lindex lpos
-smembers sismember smismember scard sinter sintercard sunion sdiff sscan
+smembers sismember smismember scard sscan
 zrange zrangebyscore zrangebylex zrevrange zrevrangebyscore zrevrangebylex zrank zrevrank
-zscore zmscore zcard zcount zlexcount zinter zintercard zunion zdiff zscan
+zscore zmscore zcard zcount zlexcount zscan
 geopos geodist geohash geosearch
 xrange xrevrange xlen xread xpending xinfo|stream xinfo|groups xinfo|consumers
 """
@@ -40,8 +41,8 @@ rename renamenx persist
 set setnx setex psetex getset mset msetnx append incr incrby incrbyfloat decr decrby pfadd pfmerge
 hset hsetnx hmset hincrby hincrbyfloat
 lpush lpushx rpush rpushx linsert lset lmove blmove rpoplpush brpoplpush
-sadd smove sinterstore sunionstore sdiffstore
-zadd zincrby zrangestore zinterstore zunionstore zdiffstore
+sadd smove
+zadd zincrby zrangestore
 geoadd geosearchstore
 xadd xreadgroup xclaim xautoclaim xgroup|create xgroup|createconsumer xgroup|setid
 """
@@ -58,13 +59,16 @@ publish subscribe unsubscribe psubscribe punsubscribe spublish ssubscribe sunsub
 """
 
 # Commands with a fault that ends the server, or worse, and from which patch of each minor version on they have none:
-# a crafted pattern (CVE-2024-31228), a crafted HyperLogLog (CVE-2025-32023), an invalid number (CVE-2023-28856). A
-# distribution may have mended an older one, which its version does not tell.
+# a crafted pattern (CVE-2024-31228), a crafted HyperLogLog (CVE-2025-32023), an invalid number (CVE-2023-28856),
+# crafted arguments of XAUTOCLAIM (CVE-2022-35951) and MSETNX (CVE-2023-28425). A distribution may have mended an older
+# one, which its version does not tell.
 _CRAFTED_PATTERN = ((6, 2, 16), (7, 2, 6), (7, 4, 1))
 _CRAFTED_HYPERLOGLOG = ((6, 2, 19), (7, 2, 10), (7, 4, 5), (8, 0, 3))
 _INVALID_NUMBER = ((6, 2, 12), (7, 0, 11))
 _MENDED = {
     "hincrbyfloat": _INVALID_NUMBER,
+    "xautoclaim": ((6, 2, 0), (7, 0, 5)),
+    "msetnx": ((6, 2, 0), (7, 0, 10)),
     **dict.fromkeys(("hscan", "sscan", "zscan"), _CRAFTED_PATTERN),
     **dict.fromkeys(("pfadd", "pfcount", "pfmerge"), _CRAFTED_HYPERLOGLOG),
 }

@@ -45,6 +45,10 @@ def hand_out(wish: Wish) -> HandedOut[Database]:
         try:
             database = Database.objects.claim(wish)
         except IntegrityError:
+            if (
+                wish.idempotency_key is None
+            ):  # no key was taken: a fault of ours, and nobody's resource is this caller's
+                raise
             repeated = earlier(Database, wish)
             if repeated:
                 _open_role(repeated)

@@ -4,6 +4,7 @@ import logging
 
 from django.conf import settings
 
+from instantlite.platformdb import let_go_of_connection
 from instantlite.resource import State
 from provisioning.models.provisioned import Row, rows_of
 from provisioning.servers import ServerDown
@@ -17,11 +18,16 @@ def reap_one(model: type[Row]) -> str | None:
     return drop_leased(row) if row else None
 
 
-def drop_leased(row: Row) -> str:
-    """Drops one that this process holds the lease of; a failure schedules the next try."""
+def drop_leased(row: Row, patience: float | None = None) -> str:
+    """Drops one that this process holds the lease of; a failure schedules the next try. `patience`: how long the caller
+    waits, in seconds; what takes longer is left to the reaper.
+    """
     rows = rows_of(type(row))
+    let_go_of_connection()
     try:
-        row.leave_server()
+        if not row.leave_server(patience):
+            rows.drop_later(row)
+            return f"began to drop {row.user_name}"
     except ServerDown as error:
         row.note_down(str(error))
         rows.drop_failed(row, str(error))

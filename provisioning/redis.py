@@ -1,10 +1,11 @@
-"""Every command that is ever sent to the tenants' Redis. Knows no models.
+"""Every command with which tenants on Redis are made, changed, measured and dropped. Knows no models.
 
 Each tenant is a user of Redis's own (ACL, Redis 6.2 and newer) whose name is also the prefix of its keys and channels.
 Redis is told the SHA-256 of a password, which has 256 bits of chance: the password itself never leaves this process.
 """
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from provisioning.redis_server import NoRedis, RedisDown, Server, configured, pu
 __all__ = ["NoRedis", "RedisDown", "Server", "configured", "public_url", "tenants", "within_reach"]
 
 # Keys in one command, each a fraction of a millisecond of Redis's only thread.
-SLICE = 500
+SLICE = 100
 _LOCK_MILLISECONDS = 30_000
 
 
@@ -66,15 +67,21 @@ def _rules(server: Server, name: str, password: str, *, confined: bool) -> list[
     ]
 
 
-def drop(server: Server, name: str) -> None:
+def drop(server: Server, name: str, patience: float | None = None) -> bool:
     """Takes a user away, with its connections, then its keys. Whatever part of them exists: safe to run again.
 
-    The user goes first, or a client that reconnects in a loop could go on writing.
+    The user goes first, or a client that reconnects in a loop could go on writing. With `patience`, in seconds, it
+    stops after that; False where keys may be left. Without, it waits for a Redis that tenants keep busy.
     """
-    with server.use() as client:
+    deadline = None if patience is None else time.monotonic() + patience
+    with server.use(patient=patience is None) as client:
         client.execute_command("ACL DELUSER", name)
         for keys in _slices(client, f"{name}:*"):
-            client.unlink(*keys)
+            if keys:
+                client.unlink(*keys)
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+    return True
 
 
 def _slices(client: Any, pattern: str) -> Iterator[list[str]]:
@@ -82,9 +89,24 @@ def _slices(client: Any, pattern: str) -> Iterator[list[str]]:
     cursor, first = 0, True
     while first or cursor:
         first = False
-        cursor, keys = client.scan(cursor, match=pattern, count=SLICE)
-        for start in range(0, len(keys), SLICE):
+        cursor, keys = _page(client, cursor, pattern)
+        for start in range(0, max(1, len(keys)), SLICE):
             yield keys[start : start + SLICE]
+
+
+def _page(client: Any, cursor: int, pattern: str) -> tuple[int, list[str]]:
+    """The next cursor and some keys. Tenants choose the names, and a name may have megabytes: where Redis breaks the
+    connection off because the answer is more than its output limit, a smaller page is asked for.
+    """
+    for count in (SLICE, 10, 1):
+        try:
+            page: tuple[int, list[str]] = client.scan(cursor, match=pattern, count=count)
+        except redis.ConnectionError:
+            if count == 1:
+                raise
+        else:
+            break
+    return page
 
 
 def run_id(server: Server) -> str:
@@ -119,10 +141,11 @@ class KeySlice:
 def measure_slice(server: Server, prefix: str, cursor: int) -> KeySlice:
     """The next keys whose name starts with `prefix`, with what Redis says of their memory. Two round trips."""
     with server.use() as client:
-        cursor, keys = client.scan(cursor, match=f"{prefix}*", count=SLICE)
+        cursor, keys = _page(client, cursor, f"{prefix}*")
         pipeline = client.pipeline(transaction=False)
         for key in keys:
-            pipeline.memory_usage(key)
+            # All of its elements, not a sample: Redis samples the first ones, and tenants choose which those are.
+            pipeline.memory_usage(key, samples=0)
         # None for a key that has gone in between.
         sizes = pipeline.execute() if keys else []
     return KeySlice(cursor, [(key, size or 0) for key, size in zip(keys, sizes, strict=True)])

@@ -21,6 +21,10 @@ from provisioning.servers import ServerDown
 log = logging.getLogger("instantlite.redis")
 
 
+# How long the reaper waits for one answer of a Redis that tenants keep busy with slow commands.
+PATIENCE_SECONDS = 60.0
+
+
 class RedisDown(ServerDown):
     """Redis is away, or does not let us do our work."""
 
@@ -37,17 +41,22 @@ class Server:
     timeout: float
     down_for: float
     _client: Any = field(init=False)
+    _patient: Any = field(init=False)
     _commands: frozenset[str] = frozenset()
     _version: tuple[int, ...] = ()
     _down_until: float = 0.0
     _reason: str = ""
 
     def __post_init__(self) -> None:
+        self._client = self._connect(self.timeout)
+        self._patient = self._connect(PATIENCE_SECONDS)
+
+    def _connect(self, timeout: float) -> Any:
         # Tenants are on database 0, so we are, whatever number the URL has: SCAN sees only its connection's.
         options: dict[str, Any] = {**parse_url(self.url), "db": 0}  # type: ignore[no-untyped-call]  # redis-py has none
         pool = redis.ConnectionPool(
             **options,
-            socket_timeout=self.timeout,
+            socket_timeout=timeout,
             socket_connect_timeout=self.timeout,
             # redis-py would try ten times; a caller should learn at once that Redis is away.
             retry=Retry(NoBackoff(), 0),
@@ -58,9 +67,10 @@ class Server:
             driver_info=None,
             client_name="instantlite",
         )
-        self._client = redis.Redis(connection_pool=pool)
+        client = redis.Redis(connection_pool=pool)
         # redis-py's own reading of COMMAND leaves the subcommands out.
-        self._client.set_response_callback("COMMAND", lambda reply, **_: reply)
+        client.set_response_callback("COMMAND", lambda reply, **_: reply)
+        return client
 
     @property
     def left_alone(self) -> bool:
@@ -73,11 +83,14 @@ class Server:
             raise RedisDown(self._reason)
 
     @contextmanager
-    def use(self) -> Iterator[Any]:
-        """A client for a few commands. Raises RedisDown for everything that Redis answers with an error."""
+    def use(self, *, patient: bool = False) -> Iterator[Any]:
+        """A client for a few commands. Raises RedisDown for everything that Redis answers with an error.
+
+        `patient`: for work that nobody waits for, and that a tenant who keeps Redis busy must not be able to put off.
+        """
         self.require()
         try:
-            yield self._client
+            yield self._patient if patient else self._client
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise self._went_down(error) from error
         except redis.RedisError as error:
@@ -106,7 +119,8 @@ class Server:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.connection_pool.disconnect()
+        for client in (self._client, self._patient):
+            client.connection_pool.disconnect()
 
     def _went_down(self, error: Exception) -> RedisDown:
         reason = _advice(error)

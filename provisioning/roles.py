@@ -3,6 +3,7 @@ brought to what the row says, and the mark goes. Whoever dies in between, a step
 """
 
 import logging
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,12 +12,20 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from instantlite.platformdb import let_go_of_connection
 from instantlite.resource import Gone, LifetimeReached, State
 from provisioning import reaper
 from provisioning.models.provisioned import Row, rows_of
 from provisioning.servers import ServerDown
 
 log = logging.getLogger("instantlite.roles")
+
+# How long DELETE waits for what the owner left behind to be removed; the owner is shut out before that.
+CALLERS_PATIENCE_SECONDS = 0.5
+
+# Each change holds a platform connection while it waits for the server. Half of them at most, or a server that is slow
+# would keep all other requests from the database.
+_slots = threading.BoundedSemaphore(max(1, settings.INSTANTLITE.database.pool_max // 2))
 
 
 def owned(model: type[Row], token: str) -> Row | None:
@@ -47,7 +56,7 @@ def expire(row: Row) -> None:
     """Takes it away at once; when its server does not answer, the reaper goes on trying. Raises Gone."""
     if not rows_of(type(row)).start_dropping(row.pk, State.ACTIVE):
         raise Gone
-    reaper.drop_leased(row)
+    reaper.drop_leased(row, CALLERS_PATIENCE_SECONDS)
 
 
 def apply(model: type[Row], resource_id: UUID) -> Row:
@@ -56,6 +65,16 @@ def apply(model: type[Row], resource_id: UUID) -> Row:
     The row stays locked meanwhile: of two callers the later one reads the newer row, so that an older password can
     never overwrite a newer one.
     """
+    let_go_of_connection()
+    if not _slots.acquire(timeout=settings.INSTANTLITE.database.pool_timeout.total_seconds()):
+        raise model.down("too many changes wait for a server that is slow")
+    try:
+        return _apply(model, resource_id)
+    finally:
+        _slots.release()
+
+
+def _apply(model: type[Row], resource_id: UUID) -> Row:
     with transaction.atomic():
         row = rows_of(model).active().select_for_update().filter(pk=resource_id).first()
         if row is None:

@@ -32,9 +32,9 @@ STEPS = (
     Step("roles", _interval, partial(roles.finish_one, Database)),
     Step("repair", _repair_interval, repair.repair),
     Step("purge", _repair_interval, partial(reaper.purge_one_batch, Database)),
-    Step("caches reap", _interval, partial(reaper.reap_one, Cache)),
-    Step("cache users", _interval, caches.look_after_users),
-    Step("cache roles", _interval, partial(roles.finish_one, Cache)),
-    Step("cache sample", _interval, sampling.sample_one),
+    Step("caches reap", _interval, partial(reaper.reap_one, Cache), lane="redis"),
+    Step("cache users", _interval, caches.look_after_users, lane="redis"),
+    Step("cache roles", _interval, partial(roles.finish_one, Cache), lane="redis"),
+    Step("cache sample", _interval, sampling.sample_one, lane="redis"),
     Step("caches purge", _repair_interval, partial(reaper.purge_one_batch, Cache)),
 )

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from instantlite import errors, keys
@@ -50,7 +50,7 @@ class RateLimitMiddleware:
             throttling.charge(request, limits.REQUESTS)
         except errors.ApiError as error:
             return errors.answer(request, error)
-        except DatabaseError:
+        except (OperationalError, InterfaceError):
             # No store answers. Pages that need no database go on; those that do say 503 by themselves.
             return None
         return None

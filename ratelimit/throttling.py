@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -68,10 +69,11 @@ def charged(request: Request, *wanted: Limit) -> Iterator[Receipt]:
 
 def charge(request: HttpRequest, *wanted: Limit) -> Receipt:
     """Charges the client of a request. Raises ApiError `rate_limited`; django.db.Error when no store answers."""
+    # Once for each request, whatever comes of it: a database that does not answer is not waited for twice.
+    setattr(request, _ATTRIBUTE, None)
     partition = clients.identify(request).fingerprint
     charges = [charge for limit in wanted if (charge := limit.charge(partition))]
     if not charges:
-        setattr(request, _ATTRIBUTE, None)
         return Receipt(request, None)
     decision = stores.store.charge(charges)
     setattr(request, _ATTRIBUTE, decision)
@@ -121,6 +123,12 @@ class RequestThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """True, or ApiError `rate_limited` is raised: it says more than DRF's own answer."""
         action = getattr(view, getattr(view, "action", None) or "", None)
-        if not getattr(action, _MARK, False):
+        if getattr(action, _MARK, False):
+            return True
+        try:
             charge(request._request, limits.REQUESTS)
+        except (OperationalError, InterfaceError):
+            # No store answers: a view that says it needs no database is served all the same.
+            if getattr(view, "needs_database", True):
+                raise
         return True

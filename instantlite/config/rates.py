@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from instantlite.config.duration import LONGEST_DURATION
 from instantlite.config.values import BadValue, Kind, as_text
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -69,6 +70,8 @@ class RateKind(Kind[Rate | None]):
             raise BadValue("a rate and its burst are at least 1; `off` lifts the limit")
         if rate.period < rate.count * _MICROSECOND:
             raise BadValue("a rate is at most a million in a second")
+        if rate.period.total_seconds() * rate.capacity / rate.count > LONGEST_DURATION.total_seconds():
+            raise BadValue("a burst is at most what the rate gives in ten years")
         return rate
 
     def write(self, value: Rate | None) -> str:

@@ -115,6 +115,7 @@ class Cache(Provisioned):
     """A tenant's user on Redis; its name is the prefix of the keys and channels that it may use."""
 
     kind = "cache"
+    down = redis.RedisDown
     expires_on_server = False
 
     key_prefix = models.CharField("prefix and user", max_length=40, unique=True, editable=False)
@@ -164,8 +165,8 @@ class Cache(Provisioned):
         changed = self.applied_generation != self.generation
         redis.set_user(redis.tenants(), self.key_prefix, self.password, confined=self.confined, end_connections=changed)
 
-    def leave_server(self) -> None:
-        redis.drop(redis.tenants(), self.key_prefix)
+    def leave_server(self, patience: float | None) -> bool:
+        return redis.drop(redis.tenants(), self.key_prefix, patience)
 
     def note_down(self, reason: str) -> None:
         """The server remembers by itself, in each process."""

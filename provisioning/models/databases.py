@@ -161,6 +161,7 @@ class Database(Provisioned):
     """A tenant's database and the role of the same name that may use it."""
 
     kind = "db"
+    down = connections.ClusterDown
     expires_on_server = True
     refusals = (psycopg.Error,)
 
@@ -204,8 +205,10 @@ class Database(Provisioned):
         assert self.expires_at is not None, "an active database has an expiry"  # noqa: S101 — tells mypy
         postgres.set_role(connections.to(self.cluster_id), self.db_name, self.expires_at, verifier)
 
-    def leave_server(self) -> None:
+    def leave_server(self, patience: float | None) -> bool:
+        """DROP DATABASE is one statement, and takes as long as it takes."""
         postgres.drop(connections.to(self.cluster_id), self.db_name)
+        return True
 
     def note_down(self, reason: str) -> None:
         Cluster.objects.mark_down(self.cluster_id, reason)

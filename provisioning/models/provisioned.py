@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from instantlite.resource import EphemeralQuerySet, EphemeralResource, State
 from provisioning import credentials
+from provisioning.servers import ServerDown
 
 Row = TypeVar("Row", bound="Provisioned")
 
@@ -47,6 +48,10 @@ class ProvisionedQuerySet(EphemeralQuerySet[Row]):
         delay = timedelta(seconds=min(5 * 2 ** min(row.tries, 10), 300))
         return self.filter(pk=row.pk, state=State.DROPPING).update(lease_until=Now() + delay, last_error=error[:500])
 
+    def drop_later(self, row: Row) -> int:
+        """Leaves the rest to the reaper, at its next turn."""
+        return self.filter(pk=row.pk, state=State.DROPPING).update(lease_until=Now())
+
     def discard(self, resource_id: UUID, *states: State, error: str = "") -> int:
         """Hands one that nobody should get to the reaper, and frees the key that it was made with."""
         self.filter(pk=resource_id).update(idempotency_mac=None)
@@ -67,6 +72,8 @@ class ProvisionedQuerySet(EphemeralQuerySet[Row]):
 class Provisioned(EphemeralResource):
     """A resource with a user of its own on a server that many share."""
 
+    # What is raised when its server is away.
+    down: ClassVar[type[ServerDown]]
     # Whether the server itself refuses logins after the expiry, and so has to be told of a new one.
     expires_on_server: ClassVar[bool]
     # Errors with which the server refuses what it is told: asking again would not help.
@@ -120,8 +127,12 @@ class Provisioned(EphemeralResource):
         """Brings the user on the server to what this row says. Raises servers.ServerDown, and `refusals`."""
         raise NotImplementedError
 
-    def leave_server(self) -> None:
-        """Takes everything of it from the server; safe to run again. Raises servers.ServerDown, and `refusals`."""
+    def leave_server(self, patience: float | None) -> bool:
+        """Takes everything of it from the server; safe to run again. Raises servers.ServerDown, and `refusals`.
+
+        False where more is left to do than `patience`, in seconds, allowed for; the owner is out by then. None: as long
+        as it takes.
+        """
         raise NotImplementedError
 
     def note_down(self, reason: str) -> None:

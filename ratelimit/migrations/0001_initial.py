@@ -12,7 +12,7 @@ Raw SQL: the ORM knows no UNLOGGED table, no storage parameters and no functions
 ratelimit_charge(what, moment): `what` is a flat array of key, interval, tolerance, key, interval, tolerance, …, sorted
 by key, so that two decisions never wait for each other. Answers `<1 or 0> <now> <level> <level> …`, in text because the
 answer is read on every request and text is read fastest. A row that refuses undoes the charges before it: they are
-locked by this transaction, so nobody has seen them, and a TAT that has passed is as good as any other that has.
+locked by this transaction, so nobody has seen them.
 
 ratelimit_give_back(what, moment): key, interval, TAT as it was charged. What the charge has already earned back by the
 clock is not given a second time, or a late return would admit one too many.
@@ -48,15 +48,18 @@ BEGIN
             WHERE key = what[i] AND tat <= now_us + what[i + 2]::bigint - what[i + 1]::bigint
             RETURNING tat INTO new_tat;
             IF NOT FOUND THEN
+                -- What was charged before is undone: to the microsecond where the bucket was not full, and to full where
+                -- it was.
                 FOR j IN 1 .. i - 3 BY 3 LOOP
-                    UPDATE ratelimit_bucket SET tat = tat - what[j + 1]::bigint WHERE key = what[j];
+                    UPDATE ratelimit_bucket
+                    SET tat = CASE WHEN tat - what[j + 1]::bigint > now_us THEN tat - what[j + 1]::bigint ELSE 0 END
+                    WHERE key = what[j];
                 END LOOP;
                 SELECT tat INTO new_tat FROM ratelimit_bucket WHERE key = what[i];
                 IF NOT FOUND THEN
-                    -- Made, full; of two callers that make one row, the second waits and finds it made.
-                    INSERT INTO ratelimit_bucket
-                    SELECT what[k], 0 FROM generate_series(i, cardinality(what), 3) AS k
-                    ON CONFLICT DO NOTHING;
+                    -- Made, full; of two callers that make one row, the second waits and finds it made. One at a time, so
+                    -- that locks are taken in the order of the keys here too.
+                    INSERT INTO ratelimit_bucket VALUES (what[i], 0) ON CONFLICT DO NOTHING;
                     CONTINUE again;
                 END IF;
                 -- It was made, or given back, between the two looks.

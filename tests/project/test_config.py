@@ -186,6 +186,7 @@ def test_the_mode_off_needs_no_quotes(word: str) -> None:
         ("limits: {requests: 10/w}", "limits.requests: expected a rate such as"),
         ("limits: {requests: 0/s}", "limits.requests: a rate and its burst are at least 1"),
         ("limits: {requests: 1/s burst 0}", "limits.requests: a rate and its burst are at least 1"),
+        ("limits: {requests: 1/d burst 3651}", "limits.requests: a burst is at most what the rate gives in ten years"),
         ("limits: {requests: 2000000/s}", "limits.requests: a rate is at most a million in a second"),
         ("limits: {requests: -1/s}", "limits.requests: expected a rate such as"),
         ("limits: {default_ttl: 25h}", "limits.default_ttl: is longer than max_ttl"),

@@ -94,6 +94,18 @@ def test_a_full_redis_is_left_until_it_takes_writes_again(with_redis: RedisServe
     assert switches() == (1, 1)
 
 
+def test_a_redis_whose_scripts_are_forbidden_is_left_alone(with_redis: RedisServer) -> None:
+    with with_redis.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "default", "-@scripting")
+        assert decide().store == "postgresql"
+        for _ in range(5):
+            redislink.link._probe()
+            assert decide().store == "postgresql"
+        assert switches() == (1, 0)
+        admin.execute_command("ACL", "SETUSER", "default", "+@all")
+    wait_for(lambda: decide().store == "redis", what="Redis to be used again")
+
+
 def test_a_redis_that_was_restarted_empty_goes_on_at_once(with_redis: RedisServer) -> None:
     """The script is not known to the new process, and the pooled connection leads to the old one."""
     decide()

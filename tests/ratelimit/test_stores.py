@@ -148,6 +148,16 @@ def test_a_denial_by_one_limit_charges_none(store: Store) -> None:
     assert [one.remaining for one in take(store, "captures", who, NOON).outcomes] == [3]
 
 
+def test_a_denial_leaves_no_trace_for_a_caller_whose_clock_was_read_earlier(store: Store) -> None:
+    """Of two callers that wait for one row, the second may have read the clock before the first."""
+    who = fresh()
+    while take(store, "requests", who, NOON).allowed:
+        pass
+    denied = store.charge([charge("captures", who), charge("requests", who)], NOON + 50)
+    assert not denied.allowed
+    assert [one.remaining for one in take(store, "captures", who, NOON + 20).outcomes] == [6]
+
+
 def test_the_longest_wait_counts_where_several_limits_deny(store: Store) -> None:
     who = fresh()
     for limit in ("provisions", "captures"):

@@ -97,3 +97,29 @@ def test_a_hot_bucket_stays_on_its_page() -> None:
     size = value("SELECT pg_relation_size('ratelimit_bucket')")
     assert isinstance(size, int)
     assert size <= 20 * 8192
+
+
+@pytest.mark.django_db(transaction=True)
+def test_decisions_on_overlapping_rows_never_wait_for_each_other_for_ever() -> None:
+    """Rows that are made at the same time included: a deadlock would be an error after a second."""
+    store, failures = PostgresStore(), []
+    barrier = threading.Barrier(6)
+
+    def work(names: str) -> None:
+        try:
+            for number in range(60):
+                barrier.wait(30)
+                store.charge([Charge(name, f"new{number}", Rate(1, DAY, burst=50)) for name in names])
+                connection.close()
+        except Exception as error:  # noqa: BLE001 — reported by the assertion below
+            failures.append(error)
+            barrier.abort()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(names,)) for names in ("a", "ab", "abc", "b", "bc", "ca")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
@@ -291,11 +291,32 @@ def test_a_page_that_needs_no_database_is_served_while_no_store_answers(
 ) -> None:
     limited(requests=per_day(1))
 
+    asked: list[object] = []
+
     class Away:
         def charge(self, *_: Any) -> Any:
+            asked.append(_)
             raise OperationalError("connection refused")
 
     monkeypatch.setattr(stores, "store", Away())
-    assert api.get("/").status_code == 200
-    away = api.get("/db/x")
-    assert (away.status_code, away.json()["error"]) == (503, "database_unavailable")
+    for path, status in (("/", 200), ("/docs", 200), ("/openapi.json", 200), ("/nothing", 404), ("/db/x", 503)):
+        asked.clear()
+        answer = api.get(path)
+        assert (path, answer.status_code) == (path, status)
+        # Each look may wait for seconds.
+        assert len(asked) == 1
+    assert answer.json()["error"] == "database_unavailable"
+
+
+def test_a_limiter_that_is_broken_lets_nobody_through(limited: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing function, a lost right: not a store that is away for a moment."""
+    limited(requests=per_day(1))
+
+    class Broken:
+        def charge(self, *_: Any) -> Any:
+            raise ProgrammingError("function ratelimit_charge does not exist")
+
+    monkeypatch.setattr(stores, "store", Broken())
+    api = APIClient(raise_request_exception=False)
+    for path in ("/", "/admin/login/", "/db/x"):
+        assert api.get(path).status_code == 500
