@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-import redis
 import requests
 
 from tests.folders import open_folder
+from tests.provisioning.caching import works
 from tests.redis_server import RedisServer
 from tests.service import Service, wait_for
 
@@ -30,14 +30,6 @@ def caching(own_service: Service, server: RedisServer) -> Service:
     config.write_text("housekeeping: {interval: 1s, repair_interval: 10s}\npool: {size: 0}\nredis: {down_for: 1s}\n")
     own_service.settings |= {"CONFIG_PATH": str(config), "CUSTOMER_REDIS_URL": server.url, "POOL_SIZE": "0"}
     return own_service
-
-
-def works(made: dict[str, str]) -> bool:
-    with redis.Redis.from_url(made["connection_url"]) as tenant:
-        try:
-            return bool(tenant.set(f"{made['key_prefix']}:k", "v"))
-        except redis.RedisError:
-            return False
 
 
 def is_whole(service: Service, server: RedisServer) -> bool:
