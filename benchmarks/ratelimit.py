@@ -56,7 +56,7 @@ def main() -> int:
     """Runs every phase; the exit status is 0 also when a target is missed: the table says so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a measurement")
-    parser.add_argument("--decisions", type=int, default=1_000_000, help="for the phase on the table (10000000)")
+    parser.add_argument("--decisions", type=int, default=1_000_000, help="for the phase on the table (1000000)")
     parser.add_argument("--redis", default="6.2", choices=["6.2", "7.0"], help="which Redis")
     options = parser.parse_args()
     quick = options.quick

@@ -160,7 +160,7 @@ def first_problem(detail: Any, field: str = "") -> str:
     return f"{field}: {detail}" if field else str(detail)
 
 
-def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
+def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
     """DRF's exception handler. None hands an unforeseen exception on to recovery.py."""
     error = describe(exception)
     if error is None:
@@ -169,6 +169,8 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
         view = context["view"]
         error.headers["Allow"] = ", ".join(view.allowed_methods)
     request = context["request"]
+    if wants_page(request._request):
+        return answer(request._request, error)
     # An error is JSON, whatever form was asked for; finalize_response() would pick the success's renderer.
     context["view"].request.accepted_renderer = JSONRenderer()
     context["view"].request.accepted_media_type = JSONRenderer.media_type
@@ -224,9 +226,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500: an exception outside of any view, in a middleware (Django has logged it by now)."""
+    """handler500: an exception outside of any view, in a middleware."""
     exception = sys.exc_info()[1]
     known = describe(exception) if isinstance(exception, Exception) else None
+    if known is None:
+        log.error("unhandled exception", exc_info=exception, extra={"request_id": request_id(request)})
     return answer(request, known or internal_error(request))
 
 

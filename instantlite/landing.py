@@ -68,8 +68,7 @@ def offers() -> list[Offer]:
 
 def has_redis() -> bool:
     """Whether caches can be had: there is a Redis for tenants in the configuration."""
-    config = settings.INSTANTLITE.redis
-    return bool(config.customer_url or config.url)
+    return bool(settings.INSTANTLITE.redis.tenants_url)
 
 
 # Reads only: without a cookie at stake, a POST is told that the method is wrong, not that a form was out of date.

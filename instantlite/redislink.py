@@ -134,7 +134,7 @@ class Link:
             self._probing = False
 
     def _probe(self) -> None:
-        """A script that writes, as the limiter's do: a full Redis, a replica, and one that forbids scripts answer PING."""
+        """A script that writes, as the limiter's do: PING is answered by a full Redis too, and by a replica."""
         try:
             self._connect().eval(_PROBE, 1, _PROBE_KEY)
         except FAILURES as error:

@@ -24,11 +24,12 @@ Every answer that is not a success is this JSON object, whatever form was asked 
 ```
 
 `error` is one of the codes below: programs compare it, and it does not change. `message` says what to do next, for
-people, and may change. `request_id` is in the header `X-Request-Id` of every answer too, and in the server's logs.
+people, and may change. `request_id` is in the header `X-Request-Id` of every answer too; a fault of ours is logged
+under it.
 
 Where waiting helps, there is `retry_after_seconds`, and the header `Retry-After` with the same number; `curl --retry`
-keeps to it. `"degraded": true` says that a part of this server is missing and that the rest works. A browser that opens
-a path which is not the API's gets the same as a page.
+keeps to it, for as long as `--retry-max-time` allows. `"degraded": true` says that a part of this server is missing and
+that the rest works. A browser that opens a path which is not the API's gets the same as a page.
 
 | Code | Status | When |
 |---|---|---|

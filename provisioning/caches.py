@@ -23,6 +23,8 @@ def hand_out(wish: Wish) -> HandedOut[Cache]:
     """
     server = redis.tenants()
     server.require()
+    if not settings.INSTANTLITE.redis.allow_open:
+        server.require_password()
     while True:
         try:
             cache = Cache.objects.start(wish)
@@ -89,7 +91,7 @@ def compare(server: redis.Server, *, restarted: bool) -> list[str]:
         server.forget_commands()
     expected = {cache.key_prefix: redis.password_hash(cache.password) for cache in Cache.objects.active()}
     held = redis.inventory(server, installation_prefix())
-    _warn_if_open(held)
+    _warn_if_open(server, held)
     lines = [_drop_stray(server, name) for name in _strays(held)]
     wrong = [name for name, secret in expected.items() if restarted or held.users.get(name, frozenset()) != {secret}]
     if wrong:
@@ -108,7 +110,9 @@ def _drop_stray(server: redis.Server, name: str) -> str:
     return f"dropped stray {name}"
 
 
-def _warn_if_open(held: redis.Inventory) -> None:
+def _warn_if_open(server: redis.Server, held: redis.Inventory) -> None:
+    if held.default_is_open:
+        server.found_open()
     if held.default_is_open and not _seen.warned:
         log.warning("anybody who reaches Redis is its administrator; manage.py checkcache says how to mend that")
     _seen.warned = held.default_is_open

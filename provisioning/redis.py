@@ -12,9 +12,18 @@ from typing import Any
 
 import redis
 
-from provisioning.redis_server import NoRedis, RedisDown, Server, configured, public_url, tenants, within_reach
+from provisioning.redis_server import (
+    NoRedis,
+    OpenRedis,
+    RedisDown,
+    Server,
+    configured,
+    public_url,
+    tenants,
+    within_reach,
+)
 
-__all__ = ["NoRedis", "RedisDown", "Server", "configured", "public_url", "tenants", "within_reach"]
+__all__ = ["NoRedis", "OpenRedis", "RedisDown", "Server", "configured", "public_url", "tenants", "within_reach"]
 
 # Keys in one command, each a fraction of a millisecond of Redis's only thread.
 SLICE = 100

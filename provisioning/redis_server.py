@@ -29,6 +29,10 @@ class RedisDown(ServerDown):
     """Redis is away, or does not let us do our work."""
 
 
+class OpenRedis(RedisDown):
+    """It asks nobody for a password: a tenant's connection is its administrator's after one RESET."""
+
+
 class NoRedis(RedisDown):
     """None is configured."""
 
@@ -44,6 +48,7 @@ class Server:
     _patient: Any = field(init=False)
     _commands: frozenset[str] = frozenset()
     _version: tuple[int, ...] = ()
+    _closed: bool = False
     _down_until: float = 0.0
     _reason: str = ""
 
@@ -113,6 +118,20 @@ class Server:
         """As it says itself; Valkey says which Redis it stands in for."""
         return tuple(int(part) for part in self._client.info("server")["redis_version"].split(".") if part.isdigit())
 
+    def require_password(self) -> None:
+        """Raises OpenRedis where anybody may be administrator. Asked of the server until it was found closed."""
+        if self._closed:
+            return
+        with self.use() as client:
+            default = client.acl_getuser("default") or {}
+        self._closed = not default.get("enabled") or "nopass" not in default.get("flags", ())
+        if not self._closed:
+            raise OpenRedis("anybody who reaches Redis is its administrator")
+
+    def found_open(self) -> None:
+        """Somebody has opened it since."""
+        self._closed = False
+
     def forget_commands(self) -> None:
         """After a restart, which may have been an upgrade."""
         self._commands = frozenset()
@@ -161,8 +180,8 @@ _making = threading.Lock()
 
 def url() -> str:
     """The tenants' Redis in the configuration; empty without one."""
-    config = settings.INSTANTLITE.redis
-    return config.customer_url or config.url
+    named: str = settings.INSTANTLITE.redis.tenants_url
+    return named
 
 
 def configured() -> bool:

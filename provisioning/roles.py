@@ -44,12 +44,24 @@ def rotate(row: Row) -> Row:
 
 
 def extend(row: Row, ttl: timedelta) -> Row:
-    """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone, ServerDown."""
+    """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone.
+
+    A server that is away is no error: the expiry has moved, and the server follows by itself. Told to ask again, a
+    caller would extend once more.
+    """
     longest = settings.INSTANTLITE.limits.max_lifetime
     mark: dict[str, Any] = {"role_stale_since": Now()} if row.expires_on_server else {}
     if not rows_of(type(row)).extend(row.pk, ttl, longest, **mark):
         raise LifetimeReached
-    return apply(type(row), row.pk)
+    if row.expires_on_server:
+        try:
+            return apply(type(row), row.pk)
+        except ServerDown as error:
+            row.note_down(str(error))
+    extended = rows_of(type(row)).active().filter(pk=row.pk).first()
+    if extended is None:
+        raise Gone
+    return extended
 
 
 def expire(row: Row) -> None:

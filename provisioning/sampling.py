@@ -21,6 +21,8 @@ log = logging.getLogger("instantlite.sampling")
 
 # How long one unit of the step walks.
 BUDGET_SECONDS = 0.1
+# A key of so many bytes could confine its cache by being counted twice.
+LARGE = 100_000
 # Channels that one connection may listen to: each takes memory that is no key's.
 MOST_SUBSCRIPTIONS = 1000
 
@@ -34,6 +36,8 @@ class Walk:
     begun: bool = False
     keys: int = 0
     busy: float = 0.0
+    # SCAN gives a key twice when Redis resizes its table meanwhile: a large one is counted once.
+    large: set[str] = field(default_factory=set)
     sizes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -48,6 +52,9 @@ class Walk:
             self.begun, self.cursor = True, found.cursor
             self.keys += len(found.sizes)
             for key, size in found.sizes:
+                if size >= LARGE and key in self.large:
+                    continue
+                self.large.update({key} if size >= LARGE else ())
                 self.sizes[key.partition(":")[0]] += size
             if time.monotonic() >= started + seconds:
                 break
@@ -125,6 +132,7 @@ def _apply(cache_id: UUID) -> None:
 def _remove_strays(server: redis.Server, prefixes: set[str]) -> None:
     """Keys whose cache is gone, from our rows too: a restored backup, a drop that was cut off long ago."""
     living = Cache.objects.exclude(state=State.GONE).filter(key_prefix__in=prefixes)
-    for prefix in sorted(prefixes - set(living.values_list("key_prefix", flat=True))):
+    # One for each walk: each costs a look at all keys.
+    for prefix in sorted(prefixes - set(living.values_list("key_prefix", flat=True)))[:1]:
         redis.drop(server, prefix)
         log.warning("removed the keys of %s on Redis: no row names it", prefix)

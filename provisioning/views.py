@@ -108,6 +108,13 @@ class CacheViewSet(ProvisionedViewSet[Cache]):
                     "This server has no Redis, so it hands out no caches. Databases (POST /db/new) and webhooks work.",
                     degraded=True,
                 )
+            case redis.OpenRedis():
+                return ApiError(
+                    errors.CACHE_UNAVAILABLE,
+                    "This server's Redis asks nobody for a password, so no caches are handed out on it; manage.py "
+                    "checkcache tells its operator the remedy. Databases (POST /db/new) and webhooks work.",
+                    degraded=True,
+                )
             case redis.RedisDown():
                 return ApiError(
                     errors.CACHE_UNAVAILABLE,

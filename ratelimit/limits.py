@@ -29,8 +29,10 @@ class Limit:
         return Charge(self.name, partition, rate) if rate else None
 
 
-REQUESTS = Limit("requests", "requests, whatever they ask for", "client")
-PROVISIONS = Limit("provisions", "databases, caches and webhook inboxes, taken together", "client", given_back=True)
+REQUESTS = Limit("requests", "requests of any kind", "client network")
+PROVISIONS = Limit(
+    "provisions", "databases, caches and webhook inboxes, taken together", "client network", given_back=True
+)
 CAPTURES = Limit("captures", "requests that one webhook inbox takes in", "endpoint")
 
 LIMITS = {limit.name: limit for limit in (REQUESTS, PROVISIONS, CAPTURES)}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection
 
+from instantlite import redislink
 from instantlite.housekeeping import Step
 
 _PRUNE = """
@@ -28,4 +29,17 @@ def prune() -> str | None:
     return f"pruned {pruned} rate limit buckets" if pruned else None
 
 
-STEPS = (Step("prune limits", _interval, prune),)
+def _down_for() -> timedelta:
+    interval: timedelta = settings.INSTANTLITE.redis.down_for
+    return interval
+
+
+def look_for_redis() -> None:
+    """Has a Redis that failed tried again, also while no request asks for it."""
+    redislink.link.client()
+
+
+STEPS = (
+    Step("prune limits", _interval, prune),
+    Step("look for redis", _down_for, look_for_redis, lane="redis"),
+)

@@ -99,10 +99,19 @@ def refusal(denied: Outcome, retry_after: int) -> errors.ApiError:
     limit = limits.LIMITS[denied.charge.limit]
     return errors.ApiError(
         errors.RATE_LIMITED,
-        f"The limit `{limit.name}` is reached ({limit.says}: {denied.charge.rate.words} for each "
-        f"{limit.per}). Wait for retry_after_seconds, then send the request again.",
+        f"The limit '{limit.name}' is reached: {denied.charge.rate.words}, for each {limit.per} ({limit.says}). "
+        f"Send the request again in {_in_words(retry_after)}.",
         retry_after=retry_after,
     )
+
+
+def _in_words(seconds: int) -> str:
+    """`40 s`, `5 min`, `4 h 48 min`; rounded up to what is shown."""
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    hours, minutes = divmod(minutes, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
 
 
 def _count(decision: Decision) -> None:

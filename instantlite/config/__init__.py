@@ -105,7 +105,8 @@ LAPTOP: dict[str, dict[str, Any]] = {
         "requests": Rate(1000, timedelta(seconds=1), burst=5000),
         "provisions": Rate(10_000, timedelta(days=1)),
         "captures": Rate(1000, timedelta(seconds=1), burst=5000),
-    }
+    },
+    "redis": {"allow_open": True},
 }
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {"": {}, "production": {}, "laptop": LAPTOP}
 

@@ -168,6 +168,12 @@ class RedisConfig:
         env="CUSTOMER_REDIS_URL",
         secret=True,
     )
+    allow_open: bool = option(
+        Flag(),
+        False,
+        "Hands out caches on a Redis that asks nobody for a password, where every tenant is its administrator.",
+        env="REDIS_ALLOW_OPEN",
+    )
     public_host: str = option(
         Text("host name or address", r"[A-Za-z0-9._:-]{1,253}"),
         "",
@@ -180,6 +186,11 @@ class RedisConfig:
         "Port that tenants are told; 0 means the port of the URL.",
         env="CUSTOMER_REDIS_PUBLIC_PORT",
     )
+
+    @property
+    def tenants_url(self) -> str:
+        """The Redis on which tenants get their caches; empty without one."""
+        return self.customer_url or self.url
 
 
 @dataclass(frozen=True)

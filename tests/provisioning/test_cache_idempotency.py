@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 from django.db import connection
 from django.db.models import F
 from rest_framework.test import APIClient
 
 from provisioning.models import Cache
+from tests.provisioning.caching import works
 from tests.redis_server import RedisServer
 
 
@@ -18,11 +18,6 @@ def new(key: str, body: dict[str, Any] | None = None, address: str = "192.0.2.1"
     return APIClient().post(
         "/cache/new", body or {}, format="json", headers={"idempotency-key": key}, REMOTE_ADDR=address
     )
-
-
-def works(made: dict[str, Any]) -> bool:
-    with redis.Redis.from_url(made["connection_url"]) as tenant:
-        return bool(tenant.set(f"{made['key_prefix']}:k", "v"))
 
 
 def test_a_repeat_gets_the_same_answer(tenants_redis: RedisServer) -> None:

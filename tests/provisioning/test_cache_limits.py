@@ -24,7 +24,7 @@ def test_databases_and_caches_are_counted_together(api: APIClient, own_redis: Re
     for path in ("/db/new", "/cache/new"):
         refused = api.post(path)
         assert (refused.status_code, refused.json()["error"]) == (429, "rate_limited")
-        assert "`provisions`" in refused.json()["message"]
+        assert "'provisions'" in refused.json()["message"]
 
 
 @pytest.mark.usefixtures("full_pool", "two_a_day")

@@ -283,3 +283,36 @@ def test_a_redis_that_failed_is_left_alone_for_a_moment(
     assert Cache.objects.count() == 1
     assert reaper.reap_one(Cache) is None
     assert sum("Redis for caches is left alone" in line for line in caplog.messages) == 1
+
+
+def test_on_a_redis_that_anybody_administers_none_is_handed_out(
+    api: APIClient, settings: Settings, tenants_redis: RedisServer
+) -> None:
+    use_redis(settings, f"redis://127.0.0.1:{tenants_redis.port}", allow_open=False)
+    with tenants_redis.client() as admin:
+        admin.execute_command("ACL SETUSER", "default", "nopass")
+        try:
+            refused = api.post("/cache/new")
+        finally:
+            admin.execute_command("ACL SETUSER", "default", "resetpass", f">{tenants_redis.password}")
+    assert (refused.status_code, refused.json()["error"]) == (503, "cache_unavailable")
+    assert refused.json()["degraded"] is True
+    assert "checkcache" in refused.json()["message"]
+    assert not Cache.objects.exists()
+    use_redis(settings, tenants_redis.url)
+    assert api.post("/cache/new").status_code == 201
+
+
+def test_a_fault_of_ours_hands_nobody_another_s_cache(tenants_redis: RedisServer) -> None:
+    """A row that cannot be made for another reason than a key that is taken."""
+    api = APIClient(raise_request_exception=False)
+    theirs = new(api)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE provisioning_cache ADD COLUMN novel integer NOT NULL DEFAULT 0")
+        cursor.execute("ALTER TABLE provisioning_cache ALTER COLUMN novel DROP DEFAULT")
+        try:
+            answer = api.post("/cache/new", REMOTE_ADDR="192.0.2.77")
+        finally:
+            cursor.execute("ALTER TABLE provisioning_cache DROP COLUMN novel")
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal_error")
+    assert theirs["token"] not in str(answer.content)

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from instantlite.resource import State
-from provisioning import redis_server, sampling
+from provisioning import reaper, redis_server, roles, sampling
 from provisioning.models import Cache, installation_prefix
 from tests.redis_server import RedisServer
 from tests.service import wait_for
@@ -225,3 +225,37 @@ def test_it_takes_few_statements_however_many_caches_there_are(
     with django_assert_num_queries(2):
         sample(tenants_redis)
     assert redis_server.within_reach()
+
+
+def test_the_quota_sees_past_the_first_elements(
+    made: dict[str, Any], tenant: redis.Redis, tenants_redis: RedisServer
+) -> None:
+    """Redis estimates a collection by its first elements, unless it is asked for all of them."""
+    small, large = "x" * 10, "y" * 1_000_000
+    first = {f"{small}{number}": number for number in range(8)}
+    tenant.zadd(f"{made['key_prefix']}:z", first | {f"{large}{number}": 100 + number for number in range(30)})
+    sample(tenants_redis)
+    assert Cache.objects.get().confined
+    tenant.delete(f"{made['key_prefix']}:z")
+    sample(tenants_redis)
+    tenant.rpush(f"{made['key_prefix']}:l", *["z" * 9_000] * 8, *[large] * 30)
+    sample(tenants_redis)
+    assert Cache.objects.get().confined
+
+
+def test_names_of_megabytes_are_measured_and_removed(
+    made: dict[str, Any], tenant: redis.Redis, tenants_redis: RedisServer
+) -> None:
+    """Forty of them are more than Redis may answer at once: it breaks the connection off."""
+    with tenants_redis.client() as admin:
+        before = admin.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
+        admin.config_set("client-output-buffer-limit", "normal 20mb 20mb 1")
+        for number in range(40):
+            tenant.set(f"{made['key_prefix']}:{number:02}" + "n" * 1_000_000, "v")
+        sample(tenants_redis)
+        assert Cache.objects.get().confined
+        roles.expire(Cache.objects.get())
+        while reaper.reap_one(Cache):
+            pass
+        assert admin.dbsize() == len(admin.keys("il_?????:*"))
+        admin.config_set("client-output-buffer-limit", before)

@@ -1,11 +1,13 @@
 """One of the processes that strain a store: `python -m tests.ratelimit.hammer <store> <threads> <calls> <burst> <key>`.
 
-Waits for a line on standard input, so that all of them begin together, then prints how many charges were admitted.
+Waits for a line on standard input, so that all of them begin together, then prints how many charges were admitted, how many
+were asked for, and when it began and ended.
 """
 
 import os
 import sys
 import threading
+import time
 from datetime import timedelta
 
 import django
@@ -41,11 +43,12 @@ def main(store_name: str, threads: str, calls: str, burst: str, key: str) -> Non
     workers = [threading.Thread(target=work) for _ in range(int(threads))]
     print("ready", flush=True)
     sys.stdin.readline()
+    began = time.time()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    print(sum(admitted), len(admitted), flush=True)
+    print(sum(admitted), len(admitted), began, time.time(), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 import redis
@@ -29,34 +30,46 @@ def test_a_limit_is_exact_under_concurrency(name: str, redis_servers: Callable[[
         store = RedisStore(redis.Redis.from_url(address, decode_responses=True))
     key = f"hammered-{name.replace(' ', '-').replace('.', '-')}"
     results = hammer(address, key)
-    admitted, asked = sum(one[0] for one in results), sum(one[1] for one in results)
-    assert asked == 2 * 32 * 15
-    assert admitted == BURST
-    # Both processes had a share, or they did not run at the same time.
-    assert all(one[0] > 0 for one in results)
+    assert sum(one.asked for one in results) == 2 * 32 * 15
+    assert sum(one.admitted for one in results) == BURST
+    # They ran at the same time, or this would say nothing.
+    assert max(one.began for one in results) < min(one.ended for one in results)
     # A denial has charged none: the wider limit has been charged exactly as often.
     wide = Charge("requests", key, Rate(1, timedelta(days=1), burst=10_000))
     assert [one.remaining for one in store.charge([wide]).outcomes] == [10_000 - BURST - 1]
 
 
-def hammer(address: str, key: str) -> list[tuple[int, int]]:
-    """Admitted and asked, of each of two processes with 32 threads."""
+class Result(NamedTuple):
+    """What one process did, and when, in seconds since the Unix epoch."""
+
+    admitted: int
+    asked: int
+    began: float
+    ended: float
+
+
+def hammer(address: str, key: str) -> list[Result]:
+    """Two processes with 32 threads each."""
     command = [sys.executable, "-m", "tests.ratelimit.hammer", address, "32", "15", str(BURST), key]
     environ = os.environ | {"DATABASE_URL": url_of_this_run()}
     processes = [
         subprocess.Popen(command, cwd=PROJECT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    for process in processes:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    try:
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        words = [process.communicate(timeout=120)[0].split() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0]
-    return [(int(output.split()[0]), int(output.split()[1])) for output in outputs]
+    return [Result(int(one[0]), int(one[1]), float(one[2]), float(one[3])) for one in words]
 
 
 def url_of_this_run() -> str:

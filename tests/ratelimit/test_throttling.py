@@ -60,7 +60,7 @@ def test_beyond_the_limit_is_429_that_says_what_to_do(api: APIClient, limited: L
     body = refused.json()
     assert body["ok"] is False
     assert body["error"] == "rate_limited"
-    assert "`requests`" in body["message"]
+    assert "'requests'" in body["message"]
     assert "1 a day, up to 2 at once" in body["message"]
     assert body["request_id"] == refused["X-Request-Id"]
     assert 86_000 < body["retry_after_seconds"] <= 86_400
@@ -147,7 +147,7 @@ class TestProvisions:
         assert [fields(answer)["provisions"]["r"] for answer in made] == ["1", "0"]
         refused = api.post("/db/new")
         assert (refused.status_code, refused.json()["error"]) == (429, "rate_limited")
-        assert "`provisions`" in refused.json()["message"]
+        assert "'provisions'" in refused.json()["message"]
         # Decided together: the denial has not cost a request either.
         assert fields(refused)["requests"]["r"] == fields(made[1])["requests"]["r"] == "8"
         assert api.get(f"/db/{made[0].json()['token']}").status_code == 200

@@ -82,8 +82,8 @@ class Command(BaseCommand):
         connections.close_all()
         gunicorn = _start_gunicorn(started)
         _wait_until_live(gunicorn, server.port)
-        redis = settings.INSTANTLITE.redis
-        self.stdout.write(_banner(server.port, password, caches=bool(redis.customer_url or redis.url)))
+        caches = bool(settings.INSTANTLITE.redis.tenants_url)
+        self.stdout.write(_banner(server.port, password, caches=caches))
         self.stdout.flush()
         code = gunicorn.wait()
         raise Fatal(f"the web server ended by itself with exit code {code}; its last lines above say why")
