@@ -68,8 +68,8 @@ def paired(report: Report, name: str, server: str, call: Callable[[], object], r
     report.line(name, f"{value}  x {ratio:.2f}", target, reached=ratio <= 1.5 or not target)
 
 
-def throughput(report: Report, seconds: float, threads: int = 8) -> None:
-    """Decisions a second of one process with eight threads, on eight keys."""
+def throughput(report: Report, seconds: float, threads: int = 4) -> None:
+    """Decisions a second of one process with four threads, on four keys: a process has four connections."""
     report.title(f"As fast as {threads} threads of one process go, {seconds:.0f} s each")
     for one in field.contenders(URL, PLENTY):
         done = [0] * threads

@@ -1,7 +1,7 @@
 """One of the processes that strain a store: `python -m tests.ratelimit.hammer <store> <threads> <calls> <burst> <key>`.
 
-Waits for a line on standard input, so that all of them begin together, then prints how many charges were admitted, how many
-were asked for, and when it began and ended.
+Waits for a line on standard input, so that all of them begin together; then prints how many charges were admitted and
+how many asked for, and when it began and ended.
 """
 
 import os
