@@ -55,7 +55,6 @@ class Link:
         self._lost_at: float | None = None  # time.monotonic()
         self._next_probe = 0.0
         self._probing = False
-        self._reason = ""
         self._client: tuple[str, Redis] | None = None
 
     @property
@@ -89,9 +88,9 @@ class Link:
                 return
             self._lost_at = time.monotonic()
             self._next_probe = self._lost_at + self._down_for
-            self._reason = f"{type(error).__name__}: {str(error)[:200]}"
         telemetry.REDIS_SWITCHES.add(to="postgresql")
-        log.warning("Redis failed, PostgreSQL stands in for limits and cache: %s", self._reason)
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        log.warning("Redis failed, PostgreSQL stands in for limits and cache: %s", reason)
 
     def found(self) -> None:
         """Redis answers again."""
@@ -100,22 +99,22 @@ class Link:
                 return
             seconds = time.monotonic() - self._lost_at
             self._lost_at = None
-            self._reason = ""
         telemetry.REDIS_SWITCHES.add(to="redis")
         log.warning("Redis answers again after %.0f s, limits and cache are back on it", seconds)
 
     def check(self) -> str:
-        """`ok`, or in words what is wrong, for a probe of the service. Asks Redis, unless it is left alone."""
+        """`ok`, or in words since when not, for a probe of the service: the reason, and where Redis is, is in the log.
+
+        Asks Redis, unless it is left alone.
+        """
         client = self.client()
         if client is not None:
             try:
                 client.ping()
             except FAILURES as error:
                 self.lost(error)
-        lost_at, reason = self._lost_at, self._reason
-        if lost_at is None:
-            return "ok"
-        return f"failed {time.monotonic() - lost_at:.0f} s ago, PostgreSQL stands in ({reason})"
+        lost_at = self._lost_at
+        return "ok" if lost_at is None else f"failed {time.monotonic() - lost_at:.0f} s ago, PostgreSQL stands in"
 
     @property
     def _down_for(self) -> float:
