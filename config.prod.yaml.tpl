@@ -9,6 +9,7 @@ server:
 database:
   platform_url: '${DATABASE_URL}'
   customer_url: '${CUSTOMER_DATABASE_URL}'
+# Tenants' caches go to the Redis of CUSTOMER_REDIS_URL where that is set; docs/caches.md says why it should be.
 redis:
   url: '${REDIS_URL}'
 # How often strangers may call. docs/limits.md says what each limit is; `off` lifts one.
