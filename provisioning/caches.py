@@ -29,9 +29,8 @@ def hand_out(wish: Wish) -> HandedOut[Cache]:
         try:
             cache = Cache.objects.start(wish)
         except IntegrityError:
-            if (
-                wish.idempotency_key is None
-            ):  # no key was taken: a fault of ours, and nobody's resource is this caller's
+            # No key was taken: a fault of ours, and nothing that is there is this caller's.
+            if wish.idempotency_key is None:
                 raise
             repeated = earlier(Cache, wish)
             if repeated:

@@ -45,9 +45,8 @@ def hand_out(wish: Wish) -> HandedOut[Database]:
         try:
             database = Database.objects.claim(wish)
         except IntegrityError:
-            if (
-                wish.idempotency_key is None
-            ):  # no key was taken: a fault of ours, and nobody's resource is this caller's
+            # No key was taken: a fault of ours, and nothing that is there is this caller's.
+            if wish.idempotency_key is None:
                 raise
             repeated = earlier(Database, wish)
             if repeated:

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,10 +12,11 @@ import redis
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from instantlite.resource import State
-from provisioning import reaper
+from provisioning import reaper, roles
 from provisioning import redis as commands
 from provisioning.models import Cache
 from tests.provisioning.caching import held, new, open_, overdue, works
@@ -190,3 +192,34 @@ def test_two_housekeepers_at_once_reap_each_cache_once(api: APIClient, tenants_r
         done = [line for lines in threads.map(reap_all, range(2)) for line in lines]
     assert len(done) == len(set(done)) == 6
     assert held(tenants_redis) == ([], [])
+
+
+def test_a_delete_that_would_take_long_leaves_the_rest_to_the_reaper(
+    api: APIClient, tenants_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = new(api)
+    with redis.Redis.from_url(made["connection_url"]) as tenant:
+        tenant.mset({f"{made['key_prefix']}:{number}": "v" for number in range(1000)})
+    monkeypatch.setattr(roles, "CALLERS_PATIENCE_SECONDS", 0.0)
+    assert api.delete(f"/cache/{made['token']}").status_code == 200
+    assert api.get(f"/cache/{made['token']}").status_code == 410
+    with tenants_redis.client() as admin:
+        assert made["key_prefix"] not in admin.acl_users()
+        assert admin.dbsize() > 500
+    assert reaper.reap_one(Cache) == f"dropped {made['key_prefix']}"
+    assert held(tenants_redis) == ([], [])
+
+
+def test_changes_that_wait_for_a_slow_redis_leave_connections_to_the_rest(
+    api: APIClient, tenants_redis: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = new(api)
+    config = settings.INSTANTLITE
+    settings.INSTANTLITE = replace(config, database=replace(config.database, pool_timeout=timedelta(0)))
+    taken = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(roles, "_slots", taken)
+    with taken:
+        refused = api.post(f"/cache/{made['token']}/rotate")
+        assert (refused.status_code, refused.json()["error"]) == (503, "cache_unavailable")
+        assert api.get(f"/cache/{made['token']}").status_code == 200
+    assert api.post(f"/cache/{made['token']}/rotate").status_code == 200
