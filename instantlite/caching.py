@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django_redis.cache import RedisCache
 from django_redis.exceptions import ConnectionInterrupted
 from django_redis.serializers.pickle import PickleSerializer
 
@@ -45,6 +46,13 @@ class SignedPickle(PickleSerializer):  # type: ignore[misc]  # django-redis has 
         """None, as for what is not there, where the signature is not ours."""
         signature, pickled = value[: keys.SIGNATURE_BYTES], value[keys.SIGNATURE_BYTES :]
         return super().loads(pickled) if hmac.compare_digest(signature, keys.sign("cache", pickled)) else None
+
+
+class OwnKeysCache(RedisCache):  # type: ignore[misc]  # django-redis has no types
+    """django-redis's cache, but for clear(), which there empties the whole database, limits and tenants' keys too."""
+
+    def clear(self) -> None:
+        self.delete_pattern("*")
 
 
 class FallbackCache(BaseCache):
@@ -103,6 +111,5 @@ class FallbackCache(BaseCache):
 
     def clear(self) -> None:
         """Both sides, or what is cleared would be back after a change of side."""
-        # Not RedisCache.clear(), which flushes the whole database: limits and tenants' caches may be in it.
-        self._do(lambda cache: cache.delete_pattern("*") if hasattr(cache, "delete_pattern") else cache.clear())
+        self._do(lambda cache: cache.clear())
         caches[DATABASE].clear()

@@ -47,6 +47,18 @@ class Step:
     lane: str = "main"
 
 
+def interval() -> timedelta:
+    """How often most steps look for work."""
+    configured: timedelta = settings.INSTANTLITE.housekeeping.interval
+    return configured
+
+
+def repair_interval() -> timedelta:
+    """How often those do that cost more than a look at rows that are due."""
+    configured: timedelta = settings.INSTANTLITE.housekeeping.repair_interval
+    return configured
+
+
 _steps: list[Step] = []
 
 

@@ -35,7 +35,7 @@ _PROBE = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
 def cache_backend(url: str) -> dict[str, Any]:
     """The entry of settings.CACHES for the Redis at `url`: short timeouts, and no retry, which would multiply them."""
     return {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "instantlite.caching.OwnKeysCache",
         "LOCATION": url,
         "KEY_FUNCTION": "instantlite.caching.installation_key",
         "OPTIONS": {

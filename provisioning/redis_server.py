@@ -120,13 +120,15 @@ class Server:
 
     def require_password(self) -> None:
         """Raises OpenRedis where anybody may be administrator. Asked of the server until it was found closed."""
-        if self._closed:
-            return
-        with self.use() as client:
-            default = client.acl_getuser("default") or {}
-        self._closed = not default.get("enabled") or "nopass" not in default.get("flags", ())
+        self._closed = self._closed or not self.is_open()
         if not self._closed:
             raise OpenRedis("anybody who reaches Redis is its administrator")
+
+    def is_open(self) -> bool:
+        """Whether the user default is on and needs no password: RESET, or a connection without a login, is enough."""
+        with self.use() as client:
+            default = client.acl_getuser("default") or {}
+        return bool(default.get("enabled")) and "nopass" in default.get("flags", ())
 
     def found_open(self) -> None:
         """Somebody has opened it since."""

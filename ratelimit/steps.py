@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import connection
 
 from instantlite import redislink
-from instantlite.housekeeping import Step
+from instantlite.housekeeping import Step, repair_interval
 
 _PRUNE = """
 DELETE FROM ratelimit_bucket WHERE key IN (
@@ -14,11 +14,6 @@ DELETE FROM ratelimit_bucket WHERE key IN (
     LIMIT 5000 FOR UPDATE SKIP LOCKED
 )
 """
-
-
-def _interval() -> timedelta:
-    interval: timedelta = settings.INSTANTLITE.housekeeping.repair_interval
-    return interval
 
 
 def prune() -> str | None:
@@ -40,6 +35,6 @@ def look_for_redis() -> None:
 
 
 STEPS = (
-    Step("prune limits", _interval, prune),
+    Step("prune limits", repair_interval, prune),
     Step("look for redis", _down_for, look_for_redis, lane="redis"),
 )
