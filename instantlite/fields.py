@@ -91,6 +91,19 @@ class Nothing(StrictSerializer):
     """The body of a call that takes none."""
 
 
+class ResourceDeleted(serializers.Serializer[Any]):
+    """The answer to `DELETE /…/{token}`."""
+
+    ok = serializers.BooleanField()
+    id = serializers.UUIDField()
+    status = serializers.CharField(help_text="deleted")
+
+
+def rfc3339(moment: Any) -> str:
+    """`2026-01-31T12:00:00Z`: RFC 3339, UTC, whole seconds."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def idempotency_key(request: Request) -> str | None:
     """The header Idempotency-Key; None without one. Raises ApiError for one that is not 1 to 255 visible characters."""
     key = request.headers.get("Idempotency-Key")

@@ -90,6 +90,13 @@ class EphemeralQuerySet(models.QuerySet[Resource]):
         ).first()
         return cast("Resource | None", found)
 
+    def owned(self, token: str) -> Resource | None:
+        """The active resource of a token; None when there never was one. Raises Gone."""
+        found = self.by_token(token)
+        if found is not None and not found.is_active:
+            raise Gone
+        return found
+
     def by_idempotency(self, wish: Wish) -> Resource | None:
         """The resource that this client made with this key; None for a wish without one, never somebody else's."""
         if wish.idempotency_key is None:

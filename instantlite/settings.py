@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "instantlite",
     "ratelimit",
     "provisioning",
+    "webhooks",
 ]
 
 MIDDLEWARE = [

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import IntegrityError
 
+from instantlite.handing_out import HandedOut, earlier
 from instantlite.platformdb import let_go_of_connection
 from instantlite.resource import State, Wish
 from provisioning import redis, roles
-from provisioning.handing_out import HandedOut, earlier
 from provisioning.models import Cache, installation_prefix
 
 log = logging.getLogger("instantlite.caches")
@@ -32,7 +32,7 @@ def hand_out(wish: Wish) -> HandedOut[Cache]:
             # No key was taken: a fault of ours, and nothing that is there is this caller's.
             if wish.idempotency_key is None:
                 raise
-            repeated = earlier(Cache, wish)
+            repeated = earlier(Cache.objects.all(), wish)
             if repeated:
                 # The first request may have died before Redis heard of it, so it is told once more: under the row's
                 # lock, for the password may be rotated in this very moment.

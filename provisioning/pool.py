@@ -12,11 +12,11 @@ import psycopg
 from django.conf import settings
 from django.db import IntegrityError
 
+from instantlite.handing_out import HandedOut, earlier
 from instantlite.platformdb import let_go_of_connection
 from instantlite.resource import State, Wish
 from provisioning import connections, credentials, postgres
 from provisioning.connections import ClusterDown
-from provisioning.handing_out import HandedOut, earlier
 from provisioning.models import Cluster, Database, NoPlace
 
 log = logging.getLogger("instantlite.pool")
@@ -48,7 +48,7 @@ def hand_out(wish: Wish) -> HandedOut[Database]:
             # No key was taken: a fault of ours, and nothing that is there is this caller's.
             if wish.idempotency_key is None:
                 raise
-            repeated = earlier(Database, wish)
+            repeated = earlier(Database.objects.all(), wish)
             if repeated:
                 _open_role(repeated)
                 return HandedOut(repeated, replayed=True)

@@ -3,38 +3,31 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from instantlite import errors, openapi
-from instantlite.errors import ApiError
-from instantlite.fields import ExtendResource, NewResource, Nothing, idempotency_key, parse
-from instantlite.renderers import EnvRenderer, PlainTextRenderer
-from instantlite.resource import Gone, LifetimeReached, Wish
+from instantlite.fields import ExtendResource, NewResource, Nothing, ResourceDeleted, parse
+from instantlite.handing_out import HandedOut
+from instantlite.resource import Wish
+from instantlite.resource_api import ResourceViewSet
 from provisioning import roles
-from provisioning.handing_out import HandedOut, Mismatch
-from provisioning.models.provisioned import Row, rows_of
-from provisioning.serializers import ResourceDeleted, render
-from ratelimit import clients, limits, throttling
+from provisioning.models.provisioned import ProvisionedQuerySet, Row, rows_of
+from provisioning.serializers import render
+from ratelimit import creating, throttling
 
 View = TypeVar("View", bound="type[ProvisionedViewSet[Any]]")
 
 
-class ProvisionedViewSet(ViewSet, Generic[Row]):
+class ProvisionedViewSet(ResourceViewSet[Row]):
     """A kind of resource: made, looked at, changed and deleted by whoever holds its token."""
 
     model: type[Row]
-    # What an .env file calls its URL, a sentence calls the thing, and a caller calls for a new one.
-    env_variable: ClassVar[str]
-    noun: ClassVar[str]
-    new_path: ClassVar[str]
 
     @abstractmethod
     def hand_out(self, wish: Wish) -> HandedOut[Row]:
@@ -47,15 +40,8 @@ class ProvisionedViewSet(ViewSet, Generic[Row]):
     @throttling.charges_itself
     def create(self, request: Request) -> Response:
         """Yours alone, ready to connect to, gone after its time to live. The body may be left out."""
-        wish = wish_of(request)
-        # What was given before is given again, also to whoever has reached the limit since.
-        new = () if rows_of(self.model).is_repeated(wish) else (limits.PROVISIONS,)
-        with throttling.charged(request, *new) as receipt:
-            handed_out = self.hand_out(wish)
-            if handed_out.replayed:
-                receipt.give_back()
-        replayed = {"Idempotency-Replayed": "true"} if handed_out.replayed else {}
-        return Response(render(handed_out.resource), status=201, headers=replayed)
+        handed_out = creating.hand_out(request, self.rows(), self.hand_out)
+        return Response(render(handed_out.resource), status=201, headers=creating.headers(handed_out))
 
     def retrieve(self, request: Request, token: str) -> Response:
         """Status, size, connections in use, and the connection URL once more."""
@@ -83,65 +69,8 @@ class ProvisionedViewSet(ViewSet, Generic[Row]):
         row = roles.extend(self.owned(token), wanted["ttl"])
         return Response(render(row))
 
-    def owned(self, token: str) -> Row:
-        """The caller's resource. Raises ApiError `not_found`, Gone."""
-        row = roles.owned(self.model, token)
-        if row is None:
-            raise ApiError(
-                errors.NOT_FOUND,
-                f"No {self.noun} has this token. Check it, or make a new one with POST {self.new_path}.",
-            )
-        return row
-
-    def get_renderers(self) -> list[BaseRenderer]:
-        """Every answer that has a connection_url can be had as that URL alone."""
-        has_url = getattr(self, "action", None) not in ("destroy", None)
-        return [JSONRenderer(), PlainTextRenderer(), EnvRenderer()] if has_url else [JSONRenderer()]
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """The domain's exceptions, as answers."""
-        return super().handle_exception(self.as_error(exc) or exc)
-
-    def as_error(self, exception: Exception) -> ApiError | None:
-        """What an exception means to a caller; a kind adds its own."""
-        match exception:
-            case Gone():
-                return ApiError(
-                    errors.GONE,
-                    f"This {self.noun} has expired or was deleted. Make a new one with POST {self.new_path} "
-                    "(with another Idempotency-Key, if you send one).",
-                )
-            case LifetimeReached():
-                return ApiError(
-                    errors.LIFETIME_REACHED,
-                    f"This {self.noun} already lives for as long as this server allows. Make a new one with "
-                    f"POST {self.new_path}.",
-                )
-            case Mismatch():
-                return ApiError(
-                    errors.IDEMPOTENCY_MISMATCH,
-                    "This Idempotency-Key was used with a different body. Send the same body, or a new key.",
-                )
-        return None
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """An answer may hold credentials: no cache may keep it."""
-        final: Response = super().finalize_response(request, response, *args, **kwargs)
-        final["Cache-Control"] = "no-store"
-        return final
-
-
-def wish_of(request: Request) -> Wish:
-    """What the caller asks for. Raises ApiError, ValidationError."""
-    client = clients.identify(request._request)
-    wanted = parse(request, NewResource)
-    return Wish(
-        fingerprint=client.fingerprint,
-        name=wanted.get("name"),
-        ttl=wanted.get("ttl"),
-        idempotency_key=idempotency_key(request),
-        client=str(client.address),
-    )
+    def rows(self) -> ProvisionedQuerySet[Row]:
+        return rows_of(self.model)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,6 @@ CALLERS_PATIENCE_SECONDS = 0.5
 _slots = threading.BoundedSemaphore(max(1, settings.INSTANTLITE.database.pool_max // 2))
 
 
-def owned(model: type[Row], token: str) -> Row | None:
-    """The active resource of a token; None when there never was one. Raises Gone."""
-    row = rows_of(model).by_token(token)
-    if row is not None and not row.is_active:
-        raise Gone
-    return row
-
-
 def rotate(row: Row) -> Row:
     """A new password; sessions with the old one end. Raises Gone, ServerDown."""
     if not rows_of(type(row)).rotate(row.pk):

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from instantlite.fields import rfc3339
 from provisioning.models import Cache, Database, Provisioned
 from provisioning.postgres import Usage
 
@@ -62,12 +63,6 @@ class CacheStatus(CacheCreated):
     storage_exceeded = serializers.BooleanField(help_text="True: it may read and delete until it has shrunk.")
 
 
-class ResourceDeleted(serializers.Serializer[Any]):
-    ok = serializers.BooleanField()
-    id = serializers.UUIDField()
-    status = serializers.CharField(help_text="deleted")
-
-
 def render(row: Provisioned) -> dict[str, Any]:
     """The answer to whoever owns `row`."""
     return {
@@ -107,8 +102,3 @@ def _status(row: Provisioned, size_bytes: int | None, connections: int | None) -
         "size_bytes": size_bytes,
         "connections": connections,
     }
-
-
-def rfc3339(moment: Any) -> str:
-    """`2026-01-31T12:00:00Z`: RFC 3339, UTC, whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -7,10 +7,10 @@ from rest_framework.request import Request
 
 from instantlite import errors
 from instantlite.errors import ApiError
+from instantlite.handing_out import HandedOut
 from instantlite.resource import Wish
 from provisioning import caches, pool, redis, usage
 from provisioning.connections import ClusterDown
-from provisioning.handing_out import HandedOut
 from provisioning.models import Cache, Database
 from provisioning.resource_views import Description, ProvisionedViewSet, described
 from provisioning.serializers import (

@@ -33,6 +33,7 @@ from instantlite.config.sections import (
     ObservabilityConfig,
     RedisConfig,
     ServerConfig,
+    WebhooksConfig,
 )
 from instantlite.config.urls import address
 from instantlite.config.values import BadValue
@@ -51,6 +52,7 @@ __all__ = [
     "Rate",
     "RedisConfig",
     "ServerConfig",
+    "WebhooksConfig",
     "describe",
     "example",
     "fatal",
@@ -68,6 +70,7 @@ class Config:
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     redis: RedisConfig = field(default_factory=RedisConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     postgres: PostgresConfig = field(default_factory=PostgresConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)

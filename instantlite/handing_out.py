@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic
 
-from instantlite.resource import Gone, Wish
-from provisioning.models.provisioned import Row, rows_of
+from instantlite.resource import EphemeralQuerySet, Gone, Resource, Wish
 
 
 class Mismatch(Exception):
@@ -12,20 +11,19 @@ class Mismatch(Exception):
 
 
 @dataclass(frozen=True)
-class HandedOut(Generic[Row]):
+class HandedOut(Generic[Resource]):
     """A resource in its owner's hands; `replayed` when an earlier request with the same key had got it already."""
 
-    resource: Row
+    resource: Resource
     replayed: bool = False
 
 
-def earlier(model: type[Row], wish: Wish) -> Row | None:
+def earlier(rows: EphemeralQuerySet[Resource], wish: Wish) -> Resource | None:
     """What the same client got for the same key; None when that is so long ago that the key is free again.
 
     Whoever hands it out once more opens it once more: the first request may have died before it did. Raises Mismatch,
     and Gone when the resource is not there any more.
     """
-    rows = rows_of(model)
     if rows.forget_stale_key(wish):
         return None
     found = rows.by_idempotency(wish)

@@ -1,0 +1,107 @@
+"""Handing out endpoints, and what becomes of them: extended, changed, deleted, expired."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from instantlite.handing_out import HandedOut, earlier
+from instantlite.resource import Gone, LifetimeReached, State, Wish
+from webhooks.models import CapturedRequest, Endpoint
+
+# How many requests one statement deletes: a second of work at most, with bodies of a megabyte.
+_BATCH = 200
+
+
+def hand_out(wish: Wish) -> HandedOut[Endpoint]:
+    """An endpoint for `wish`. Raises Mismatch, and for a repeated idempotency key Gone."""
+    while True:
+        try:
+            with transaction.atomic():
+                return HandedOut(Endpoint.objects.start(wish))
+        except IntegrityError:
+            # No key was taken: a fault of ours, and nothing that is there is this caller's.
+            if wish.idempotency_key is None:
+                raise
+            repeated = earlier(Endpoint.objects.all(), wish)
+            if repeated:
+                return HandedOut(repeated, replayed=True)
+
+
+def extend(endpoint: Endpoint, ttl: timedelta) -> Endpoint:
+    """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone."""
+    if not Endpoint.objects.all().extend(endpoint.pk, ttl, settings.INSTANTLITE.limits.max_lifetime):
+        raise LifetimeReached
+    return _again(endpoint)
+
+
+def change(endpoint: Endpoint, columns: dict[str, Any]) -> Endpoint:
+    """Sets the name, or what senders are answered. Raises Gone."""
+    if columns and not Endpoint.objects.all().change(endpoint.pk, **columns):
+        raise Gone
+    return _again(endpoint)
+
+
+def _again(endpoint: Endpoint) -> Endpoint:
+    found = Endpoint.objects.all().active().filter(pk=endpoint.pk).first()
+    if found is None:
+        raise Gone
+    return found
+
+
+def expire(endpoint: Endpoint) -> None:
+    """Ends it at once, with all it holds; what takes longer is left to housekeeping. Raises Gone."""
+    if not Endpoint.objects.all().end(endpoint.pk):
+        raise Gone
+    delete_some(endpoint.pk)
+
+
+def delete_some(endpoint_id: UUID) -> bool:
+    """Deletes a batch of an ending endpoint's requests; True when that was the last, and it is a tombstone now."""
+    batch = CapturedRequest.objects.of(endpoint_id).values_list("pk", flat=True)[:_BATCH]
+    if delete_requests(endpoint_id, list(batch)) == _BATCH:
+        return False
+    Endpoint.objects.all().ended(endpoint_id)
+    return True
+
+
+def delete_requests(endpoint_id: UUID, request_ids: list[UUID]) -> int:
+    """Deletes these requests of an endpoint; how many there were."""
+    with transaction.atomic():
+        # The endpoint's row first, as capturing does, so that the two cannot wait for each other.
+        Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
+        deleted, _ = CapturedRequest.objects.of(endpoint_id).filter(pk__in=request_ids).delete()
+        if deleted:
+            Endpoint.objects.all().removed(endpoint_id, deleted)
+    return deleted
+
+
+def trim_one() -> str | None:
+    """Step: removes the oldest requests of one endpoint that holds more than it keeps."""
+    trimmed = Endpoint.objects.all().trim_one()
+    return f"removed {trimmed[1]} requests of {trimmed[0]}" if trimmed else None
+
+
+def expire_due() -> str | None:
+    """Step: makes tombstones of endpoints whose time is up."""
+    count = Endpoint.objects.all().expire_due()
+    return f"{count} inboxes expired" if count else None
+
+
+def finish_one() -> str | None:
+    """Step: goes on deleting where somebody began to."""
+    endpoint = Endpoint.objects.all().ending().first()
+    if endpoint is None:
+        return None
+    finished = delete_some(endpoint.pk)
+    return f"deleted {'the last' if finished else 'some'} requests of {endpoint.name}"
+
+
+def purge_one_batch() -> str | None:
+    """Step: deletes tombstones that are older than the configuration keeps them."""
+    age = settings.INSTANTLITE.housekeeping.tombstones
+    batch = list(Endpoint.objects.all().old_tombstones(age).values_list("pk", flat=True)[:500])
+    deleted, _ = Endpoint.objects.filter(pk__in=batch, state=State.GONE).delete()
+    return f"deleted {deleted} tombstones" if deleted else None

@@ -1,0 +1,80 @@
+"""Captured requests: a table partitioned by day, on ids that are in the order of time.
+
+Within one endpoint ids are in the order of commits too: capturing locks the endpoint's row before it makes the id (see
+migration 0001). Whoever has read up to an id has missed nothing before it.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import models
+
+from webhooks.message import Message
+
+
+class CapturedRequestQuerySet(models.QuerySet["CapturedRequest"]):
+    """One endpoint's requests, in order."""
+
+    def of(self, endpoint: UUID) -> "CapturedRequestQuerySet":
+        return self.filter(endpoint_id=endpoint)
+
+    def newest_first(self) -> "CapturedRequestQuerySet":
+        return self.order_by("-id")
+
+    def oldest_first(self) -> "CapturedRequestQuerySet":
+        return self.order_by("id")
+
+    def before(self, request_id: UUID) -> "CapturedRequestQuerySet":
+        """Older than that one."""
+        return self.filter(id__lt=request_id)
+
+    def after(self, request_id: UUID) -> "CapturedRequestQuerySet":
+        """Newer than that one."""
+        return self.filter(id__gt=request_id)
+
+    def summaries(self) -> "CapturedRequestQuerySet":
+        """Without what is long: neither headers nor body are read from the disk."""
+        return self.defer("headers", "body")
+
+
+class CapturedRequest(models.Model):
+    """One request, exact to the byte; text is Latin-1 of the wire, see message.Message.
+
+    `size` is the body's length in bytes as it was sent. With `too_large` the body is not kept: it was longer than this
+    server takes, and `size` is null where its sender had not said how long.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    endpoint_id = models.UUIDField(editable=False)
+    received_at = models.DateTimeField(editable=False)
+    method = models.TextField(editable=False)
+    target = models.TextField(editable=False)
+    version = models.TextField(editable=False)
+    content_type = models.TextField(editable=False)
+    client = models.GenericIPAddressField(null=True, editable=False)
+    size = models.BigIntegerField(null=True, editable=False)
+    too_large = models.BooleanField(editable=False)
+    headers = models.JSONField(editable=False)
+    body = models.BinaryField(editable=False)
+
+    objects = CapturedRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        # The table is made by SQL, because Django knows no partitions.
+        managed = True
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.id}"
+
+    @property
+    def message(self) -> Message:
+        """The whole of it; reads headers and body if they were deferred."""
+        pairs = tuple((name, value) for name, value in self.headers)
+        return Message(self.method, self.target, self.version, pairs, bytes(self.body))
+
+
+def time_of(request_id: UUID) -> datetime:
+    """When an id was made (RFC 9562, section 5.7), in UTC."""
+    return datetime.fromtimestamp((request_id.int >> 80) / 1000, UTC)

@@ -1,0 +1,150 @@
+"""Endpoints. Every transition is one conditional statement, a verb of the queryset."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from instantlite import keys
+from instantlite.resource import EphemeralQuerySet, EphemeralResource, State, Wish
+
+RECEIVE_PATH = "/webhook/receive/"
+
+# One statement: an endpoint that holds more than it keeps is locked for as long as its oldest requests take to delete,
+# a thousand at most, so that senders who wait for the row do not wait long.
+_TRIM = """
+WITH picked AS MATERIALIZED (
+    SELECT id, requests_stored FROM webhooks_endpoint
+    WHERE state = 'active' AND stored > requests_stored
+    ORDER BY stored - requests_stored DESC
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+), old AS MATERIALIZED (
+    SELECT c.id FROM webhooks_capturedrequest c
+    WHERE c.endpoint_id = (SELECT id FROM picked)
+    ORDER BY c.id DESC
+    OFFSET (SELECT requests_stored FROM picked)
+    LIMIT 1000
+), removed AS (
+    DELETE FROM webhooks_capturedrequest c USING old, picked
+    WHERE c.id = old.id AND c.endpoint_id = picked.id
+    RETURNING 1
+)
+UPDATE webhooks_endpoint e
+-- Where nothing was left to remove, the count was wrong: it is what is kept.
+SET stored = CASE WHEN n.removed = 0 THEN e.requests_stored ELSE e.stored - n.removed END
+FROM picked, (SELECT count(*) AS removed FROM removed) n
+WHERE e.id = picked.id
+RETURNING e.name, n.removed
+"""
+
+
+class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
+    """An endpoint's transitions."""
+
+    def start(self, wish: Wish) -> "Endpoint":
+        """A new one in its owner's hands. Raises IntegrityError when the caller's idempotency key is taken."""
+        endpoint = self.model(
+            name=wish.name or wish.chosen_name,
+            fingerprint=wish.fingerprint,
+            state=State.ACTIVE,
+            granted_ttl=wish.lifetime,
+            idempotency_mac=wish.idempotency_mac,
+            request_digest=wish.digest,
+            requests_stored=settings.INSTANTLITE.webhooks.requests_stored,
+        )
+        endpoint.created_at = Now()
+        endpoint.expires_at = Now() + wish.lifetime
+        endpoint.save(force_insert=True)
+        endpoint.refresh_from_db(fields=["created_at", "expires_at"])
+        return endpoint
+
+    def change(self, endpoint_id: UUID, **columns: Any) -> int:
+        """Sets `name` or `answer` of an active one."""
+        return self.active().filter(pk=endpoint_id).update(**columns)
+
+    def end(self, endpoint_id: UUID) -> int:
+        """Takes an active one out of use, its requests still to be deleted; 0 when it is not active any more."""
+        return self.filter(pk=endpoint_id, state=State.ACTIVE).update(state=State.DROPPING)
+
+    def ended(self, endpoint_id: UUID) -> int:
+        """Its requests are deleted; the row stays as a tombstone."""
+        return self.filter(pk=endpoint_id, state=State.DROPPING).update(
+            state=State.GONE, gone_at=Now(), stored=0, answer=None
+        )
+
+    def ending(self) -> "EndpointQuerySet":
+        """Those whose requests somebody began to delete."""
+        return self.filter(state=State.DROPPING)
+
+    def expire_due(self) -> int:
+        """Makes tombstones of those whose time is up. Their requests go with their day's partition."""
+        return self.filter(state=State.ACTIVE, expires_at__lte=Now()).update(
+            state=State.GONE, gone_at=Now(), answer=None
+        )
+
+    def expire_now(self) -> int:
+        """What an operator does: each of these is over at once, and its requests are deleted."""
+        return self.filter(state=State.ACTIVE).update(state=State.DROPPING)
+
+    def removed(self, endpoint_id: UUID, count: int) -> int:
+        """Takes so many requests off the count of what it holds."""
+        return self.filter(pk=endpoint_id).update(stored=F("stored") - count)
+
+    def trim_one(self) -> tuple[str, int] | None:
+        """Removes the oldest requests of one that holds more than it keeps: its name and how many; None: no such."""
+        with connection.cursor() as cursor:
+            cursor.execute(_TRIM)
+            row = cursor.fetchone()
+        return (str(row[0]), int(row[1])) if row else None
+
+    def old_tombstones(self, age: timedelta) -> "EndpointQuerySet":
+        return self.filter(state=State.GONE, gone_at__lte=Now() - age)
+
+
+class Endpoint(EphemeralResource):
+    """A webhook inbox. What it has captured is in CapturedRequest, by its id and without a foreign key.
+
+    `captured` counts what was ever taken in, `stored` what is there now; `newest_us` is the time of the newest request,
+    in microseconds since the Unix epoch, by which the next one's id is later.
+    """
+
+    kind = "webhook"
+
+    requests_stored = models.PositiveIntegerField(default=100, editable=False)
+    captured = models.BigIntegerField(default=0, editable=False)
+    stored = models.BigIntegerField(default=0, editable=False)
+    newest_us = models.BigIntegerField(default=0, editable=False)
+    # What a sender is answered, see answers.py; null for the default.
+    answer = models.JSONField(null=True, editable=False)
+
+    objects = EndpointQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            # None of them on a column that capturing changes: those updates stay within their page (HOT).
+            models.Index(fields=["expires_at"], name="webhook_expiry", condition=Q(state="active")),
+            models.Index(fields=["id"], name="webhook_ending", condition=Q(state="dropping")),
+            models.Index(fields=["gone_at"], name="webhook_gone", condition=Q(state="gone")),
+            models.Index(fields=["fingerprint"], name="webhook_fingerprint"),
+        ]
+
+    @property
+    def receive_url(self) -> str:
+        """Where senders send; whoever has it cannot read."""
+        return f"{settings.INSTANTLITE.server.app_url}{RECEIVE_PATH}{keys.sending_key_for(self.kind, self.id)}"
+
+    @property
+    def inbox_url(self) -> str:
+        """The page; holds the token."""
+        return f"{settings.INSTANTLITE.server.app_url}/webhooks/{self.token}"
+
+    @property
+    def status_url(self) -> str:
+        """The API of this one; holds the token."""
+        return f"{settings.INSTANTLITE.server.app_url}/webhook/{self.token}"

@@ -1,0 +1,13 @@
+"""What this app hands to the housekeeping loop."""
+
+from instantlite.housekeeping import Step, interval, repair_interval
+from webhooks import endpoints, partitions
+
+STEPS = (
+    Step("webhook days", interval, partitions.make_ahead),
+    Step("webhooks trim", interval, endpoints.trim_one, on_wake=True),
+    Step("webhooks expire", interval, endpoints.expire_due),
+    Step("webhooks delete", interval, endpoints.finish_one),
+    Step("webhooks retention", repair_interval, partitions.drop_one, lane="retention"),
+    Step("webhooks purge", repair_interval, endpoints.purge_one_batch),
+)
