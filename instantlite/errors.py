@@ -47,6 +47,7 @@ INTERNAL_ERROR = Code("internal_error", 500, "A fault of ours; it is logged unde
 PROVISIONING_UNAVAILABLE = Code("provisioning_unavailable", 503, "No cluster can make a database right now.")
 CLUSTER_UNAVAILABLE = Code("cluster_unavailable", 503, "The cluster that holds this database does not answer.")
 CACHE_UNAVAILABLE = Code("cache_unavailable", 503, "There is no Redis here, or it does not answer right now.")
+CAPTURE_UNAVAILABLE = Code("capture_unavailable", 503, "The request to a webhook inbox could not be stored right now.")
 DATABASE_UNAVAILABLE = Code("database_unavailable", 503, "The service's own database does not answer.")
 
 CODES = {code.name: code for code in list(globals().values()) if isinstance(code, Code)}

@@ -15,8 +15,12 @@ def let_go_of_connection() -> None:
         connection.close()
 
 
-def connect() -> psycopg.Connection[tuple[object, ...]]:
-    """A connection of one's own, outside the pool, for LISTEN: autocommit, its user closes it."""
+def connect(name: str = "instantlite listener", options: str = "") -> psycopg.Connection[tuple[object, ...]]:
+    """A connection of one's own, outside the pool: autocommit, its user closes it.
+
+    `name` is what pg_stat_activity shows, `options` are settings of its session (`-c name=value`). Raises
+    psycopg.Error.
+    """
     # By the name that Django uses: a test run has a database of its own on the same server.
     address = make_conninfo(settings.PLATFORM_URL, dbname=connection.settings_dict["NAME"])
-    return psycopg.connect(address, autocommit=True, application_name="instantlite listener", connect_timeout=3)
+    return psycopg.connect(address, autocommit=True, application_name=name, options=options, connect_timeout=3)

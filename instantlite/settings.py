@@ -95,6 +95,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instantlite.recovery.RecoveryMiddleware",
+    "webhooks.middleware.ReceiveMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ratelimit.middleware.RateLimitMiddleware",

@@ -55,4 +55,11 @@ REDIS_SWITCHES = Counter(
     "to",
 )
 
+CAPTURES = Counter(
+    "instantlite.captures",
+    "Requests to webhook inboxes by what became of them (stored, limited, gone, unknown, busy, away).",
+    "outcome",
+)
+CAPTURE_BATCHES = Counter("instantlite.captures.batches", "Statements that stored requests: many share one commit.")
+
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Counter)}

@@ -13,6 +13,7 @@ handler500 = "instantlite.errors.server_error"
 urlpatterns = [
     path("", landing.landing, name="landing"),
     path("", include("provisioning.urls")),
+    path("", include("webhooks.urls")),
     re_path(r"^livez/?$", health.livez, name="livez"),
     re_path(r"^readyz/?$", health.readyz, name="readyz"),
     re_path(r"^healthz/?$", health.healthz, name="healthz"),

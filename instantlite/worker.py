@@ -1,7 +1,7 @@
-"""gunicorn's gevent worker, speaking our one error shape to requests that are no HTTP at all.
+"""gunicorn's gevent worker: keeps header lines as they came, and answers what is no HTTP at all in our one error shape.
 
-gunicorn answers those itself, with a page of HTML, before any of our code is asked; and it logs the caller's address,
-which we never do.
+gunicorn would do the latter with a page of HTML, before any of our code is asked; and it would log the caller's
+address, which we never do.
 """
 
 import json
@@ -10,8 +10,26 @@ import uuid
 from typing import Any
 
 from gunicorn.http import errors as http
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
+
+from instantlite import wire
+
+
+class ExactRequest(Request):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's request, which also keeps the bytes of its header section: it makes all names upper case itself."""
+
+    def parse_headers(self, data: bytes, from_trailer: bool = False) -> Any:
+        """`data`: the section, or that of a chunked body's trailer."""
+        if not from_trailer:
+            wire.head.set(bytes(data))
+        return super().parse_headers(data, from_trailer=from_trailer)
+
+
+# gunicorn has no setting for it.
+RequestParser.mesg_class = ExactRequest
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from instantlite import wire
+
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -28,6 +30,7 @@ class BoundedBody:
         self.limit = limit
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[wire.HEAD] = wire.head.get()
         declared = environ.get("CONTENT_LENGTH") or ""
         if declared.isdigit() and int(declared[:20]) > self.limit:
             environ["instantlite.body_too_large"] = self.limit

@@ -7,11 +7,11 @@ suite of tests holds both to it.
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from redis import Redis
@@ -23,6 +23,13 @@ from ratelimit.gcra import MICROSECONDS, Charge, Decision, Outcome
 log = logging.getLogger("instantlite.ratelimit")
 
 
+class Taken(NamedTuple):
+    """What one bucket gave of several charges. `wait`: microseconds until it would give one more."""
+
+    granted: int
+    wait: int
+
+
 class Store(Protocol):
     """What keeps buckets. `at` is for tests, which bring their own clock: microseconds since the Unix epoch."""
 
@@ -32,6 +39,13 @@ class Store(Protocol):
 
     def give_back(self, decision: Decision, at: int | None = None) -> None:
         """Returns what an allowed decision charged, less what the clock has returned already."""
+        ...
+
+    def take(self, wanted: Mapping[Charge, int], at: int | None = None) -> dict[Charge, Taken] | None:
+        """Takes each charge so often, or as often as its bucket gives: each for itself.
+
+        None where the caller's own statement in PostgreSQL is to do it, with ratelimit_take() (migration 0002).
+        """
         ...
 
 
@@ -50,6 +64,9 @@ class PostgresStore:
     def give_back(self, decision: Decision, at: int | None = None) -> None:
         """See Store."""
         self._call("ratelimit_give_back", _returned(decision), at)
+
+    def take(self, wanted: Mapping[Charge, int], at: int | None = None) -> None:
+        """See Store: what needs several charges at once has something to write, and does both in one statement."""
 
     def _call(self, function: str, what: Sequence[object], at: int | None) -> str:
         """One statement, straight to psycopg: Django's cursor and psycopg's parameters would each take a tenth of the
@@ -153,7 +170,25 @@ class _Script:
             return client.eval(self.text, len(keys), *keys, *arguments)
 
 
-_CHARGE_SCRIPT, _GIVE_BACK_SCRIPT = _Script(_CHARGE), _Script(_GIVE_BACK)
+# As ratelimit_take() in PostgreSQL, for each of KEYS. ARGV goes on with wanted, interval and tolerance of each.
+_TAKE = f"""{_CLOCK}
+local answer = {{}}
+for i = 1, #KEYS do
+    local wanted, interval, tolerance = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+    local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now)
+    local taken = math.min(wanted, math.max(0, math.floor((now + tolerance - tat) / interval)))
+    tat = tat + taken * interval
+    if taken > 0 then
+        redis.call('SET', KEYS[i], string.format('%.0f', tat), 'PX', math.ceil((tat - now) / 1000))
+    end
+    answer[2 * i - 1] = taken
+    answer[2 * i] = string.format('%.0f', math.max(0, tat + interval - tolerance - now))
+end
+return answer
+"""
+
+
+_CHARGE_SCRIPT, _GIVE_BACK_SCRIPT, _TAKE_SCRIPT = _Script(_CHARGE), _Script(_GIVE_BACK), _Script(_TAKE)
 _KEY_PREFIX = "instantlite:limit:"
 
 
@@ -177,6 +212,13 @@ class RedisStore:
         flat = _returned(decision)
         numbers = [number for index in range(0, len(flat), 3) for number in flat[index + 1 : index + 3]]
         _GIVE_BACK_SCRIPT.run(self._client, [f"{_KEY_PREFIX}{key}" for key in flat[::3]], [_clock(at), *numbers])
+
+    def take(self, wanted: Mapping[Charge, int], at: int | None = None) -> dict[Charge, Taken]:
+        """See Store."""
+        keys = [_KEY_PREFIX + charge.key for charge in wanted]
+        numbers = [part for charge, count in wanted.items() for part in (count, charge.interval, charge.tolerance)]
+        answer = list(map(int, _TAKE_SCRIPT.run(self._client, keys, [_clock(at), *numbers])))
+        return {charge: Taken(*answer[2 * place : 2 * place + 2]) for place, charge in enumerate(wanted)}
 
 
 def _clock(at: int | None) -> str:
@@ -205,6 +247,12 @@ class FallbackStore:
             self._postgres.give_back(decision, at)
         else:
             self._try_redis(lambda store: store.give_back(decision, at))
+
+    def take(self, wanted: Mapping[Charge, int], at: int | None = None) -> dict[Charge, Taken] | None:
+        """See Store."""
+        taken: dict[Charge, Taken] | None = self._try_redis(lambda store: store.take(wanted, at))
+        telemetry.RATELIMIT_STORE.add(store=RedisStore.name if taken else PostgresStore.name)
+        return taken
 
     def _try_redis(self, call: Callable[[RedisStore], Any]) -> Any:
         """What Redis answers; None when there is none, or it does not answer."""

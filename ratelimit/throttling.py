@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from instantlite import errors, telemetry
+from instantlite.config import Rate
 from ratelimit import clients, limits, stores
-from ratelimit.gcra import Decision, Outcome
+from ratelimit.gcra import Decision
 from ratelimit.limits import Limit
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def charge(request: HttpRequest, *wanted: Limit) -> Receipt:
     setattr(request, _ATTRIBUTE, decision)
     _count(decision)
     if decision.denied_by:
-        raise refusal(decision.denied_by, decision.retry_after_seconds)
+        denied = decision.denied_by.charge
+        raise refusal(limits.LIMITS[denied.limit], denied.rate, decision.retry_after_seconds)
     return Receipt(request, decision)
 
 
@@ -94,12 +96,11 @@ def was_charged(request: HttpRequest) -> bool:
     return hasattr(request, _ATTRIBUTE)
 
 
-def refusal(denied: Outcome, retry_after: int) -> errors.ApiError:
-    """429 in words: which limit, how much it allows, what to do."""
-    limit = limits.LIMITS[denied.charge.limit]
+def refusal(limit: Limit, rate: Rate, retry_after: int) -> errors.ApiError:
+    """429 in words: which limit, how much it allows, what to do. `retry_after` is in seconds."""
     return errors.ApiError(
         errors.RATE_LIMITED,
-        f"The limit '{limit.name}' is reached: {denied.charge.rate.words}, for each {limit.per} ({limit.says}). "
+        f"The limit '{limit.name}' is reached: {rate.words}, for each {limit.per} ({limit.says}). "
         f"Send the request again in {_in_words(retry_after)}.",
         retry_after=retry_after,
     )

@@ -95,7 +95,7 @@ def drop_one() -> str | None:
 def _over() -> list[Partition]:
     with connection.cursor() as cursor:
         cursor.execute(_NEEDED_SINCE)
-        now, since = cursor.fetchone() or (None, None)
+        now, since = cursor.fetchall()[0]
     # An endpoint holds nothing from before its creation; and a batch that began before midnight ends soon after it.
     edge = min(now - timedelta(minutes=5), since or now)
     return [partition for partition in partitions() if partition.end <= edge]
