@@ -4,6 +4,7 @@ Within one endpoint ids are in the order of commits too: capturing locks the end
 migration 0001). Whoever has read up to an id has missed nothing before it.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -11,6 +12,9 @@ from uuid import UUID
 from django.db import models
 
 from webhooks.message import Message
+
+# From the start of the target, or of its path in the absolute form, to the end of the key.
+_BELOW_KEY = re.compile(r"^.*?/webhook/receive/[^/]*")
 
 
 class CapturedRequestQuerySet(models.QuerySet["CapturedRequest"]):
@@ -24,6 +28,10 @@ class CapturedRequestQuerySet(models.QuerySet["CapturedRequest"]):
 
     def oldest_first(self) -> "CapturedRequestQuerySet":
         return self.order_by("id")
+
+    def since(self, moment: datetime) -> "CapturedRequestQuerySet":
+        """Made at this time or later."""
+        return self.filter(id__gte=first_id(moment))
 
     def before(self, request_id: UUID) -> "CapturedRequestQuerySet":
         """Older than that one."""
@@ -69,10 +77,25 @@ class CapturedRequest(models.Model):
         return f"{self.method} {self.id}"
 
     @property
+    def path(self) -> str:
+        """What the target has below the key, without the query; percent-encoding left as it is."""
+        return _BELOW_KEY.sub("", self.target.partition("?")[0], count=1)
+
+    @property
+    def query(self) -> str:
+        """What follows the first `?` of the target."""
+        return self.target.partition("?")[2]
+
+    @property
     def message(self) -> Message:
         """The whole of it; reads headers and body if they were deferred."""
         pairs = tuple((name, value) for name, value in self.headers)
         return Message(self.method, self.target, self.version, pairs, bytes(self.body))
+
+
+def first_id(moment: datetime) -> UUID:
+    """No id of this millisecond or later is less (RFC 9562, section 5.7)."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def time_of(request_id: UUID) -> datetime:

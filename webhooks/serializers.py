@@ -1,0 +1,119 @@
+"""What the API says of endpoints and of captured requests: the shapes of its answers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from instantlite.fields import NameField, StrictSerializer, rfc3339
+from webhooks.models import CapturedRequest, Endpoint
+
+# The classes describe the answers for OpenAPI; the render functions build them, with no more than the work that takes.
+
+
+class WebhookLimits(serializers.Serializer[Any]):
+    requests_stored = serializers.IntegerField(help_text="The newest so many are kept.")
+    expires_in = serializers.IntegerField(help_text="Seconds that were granted at the creation.")
+
+
+class WebhookCreated(serializers.Serializer[Any]):
+    """Complete: nothing else has to be asked."""
+
+    ok = serializers.BooleanField(help_text="Always true.")
+    id = serializers.UUIDField(help_text="Names the inbox; opens nothing.")
+    token = serializers.CharField(help_text="Proves ownership: keep it secret.")
+    name = serializers.CharField()
+    connection_url = serializers.CharField(help_text="The same as receive_url.")
+    receive_url = serializers.CharField(help_text="Give it to senders: takes any request, below any path; cannot read.")
+    inbox_url = serializers.CharField(help_text="The page that shows each request as it comes. Holds the token.")
+    tier = serializers.CharField(help_text="anonymous")
+    limits = WebhookLimits()
+    expires_at = serializers.DateTimeField(help_text="RFC 3339, UTC. The inbox is gone after it.")
+    note = serializers.CharField(help_text="What to know, in a sentence.")
+    status_url = serializers.CharField(help_text="GET, PATCH, DELETE it; POST to …/extend; GET …/requests, …/events.")
+
+
+class WebhookCounts(serializers.Serializer[Any]):
+    captured = serializers.IntegerField(help_text="Requests that ever came in.")
+    stored = serializers.IntegerField(help_text="Of those, how many are here now.")
+
+
+class Summary(serializers.Serializer[Any]):
+    """A request in a list. `id`s are in the order of time."""
+
+    id = serializers.UUIDField()
+    method = serializers.CharField(help_text="As sent.")
+    target = serializers.CharField(help_text="The request target as sent: path and query, nothing decoded.")
+    path = serializers.CharField(help_text="The part of it below the receive URL, without the query.")
+    content_type = serializers.CharField(help_text="The media type, in lower case; empty where none was sent.")
+    size = serializers.IntegerField(allow_null=True, help_text="Bytes of the body; null: too large, and nobody said.")
+    too_large = serializers.BooleanField(help_text="True: the body is not kept, and the sender was told 413.")
+    client = serializers.CharField(allow_null=True, help_text="The sender's address, behind trusted proxies.")
+    received_at = serializers.DateTimeField(help_text="RFC 3339, UTC, with microseconds.")
+
+
+class Listing(serializers.Serializer[Any]):
+    """A page of requests, newest first."""
+
+    ok = serializers.BooleanField()
+    items = Summary(many=True)
+    next = serializers.CharField(allow_null=True, help_text="The URL of the page that follows; null at the end.")
+
+
+class RequestsDeleted(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    deleted = serializers.IntegerField(help_text="How many requests are gone.")
+
+
+class ChangeEndpoint(StrictSerializer):
+    """The body of `PATCH /webhook/{token}`: what is given is set, what is left out stays."""
+
+    name = NameField(required=False)
+
+
+def render(endpoint: Endpoint) -> dict[str, Any]:
+    """The answer to whoever owns `endpoint`."""
+    return {
+        "ok": True,
+        "id": str(endpoint.id),
+        "token": endpoint.token,
+        "name": endpoint.name,
+        "connection_url": endpoint.receive_url,
+        "receive_url": endpoint.receive_url,
+        "inbox_url": endpoint.inbox_url,
+        "tier": "anonymous",
+        "limits": {
+            "requests_stored": endpoint.requests_stored,
+            "expires_in": int(endpoint.granted_ttl.total_seconds()) if endpoint.granted_ttl else 0,
+        },
+        "expires_at": rfc3339(endpoint.expires_at),
+        "note": "Send any request to receive_url; open inbox_url to watch them arrive. Gone at expires_at, with all "
+        "requests: extend it with POST to status_url + /extend, delete it with DELETE to status_url.",
+        "status_url": endpoint.status_url,
+    }
+
+
+def render_summary(captured: CapturedRequest) -> dict[str, Any]:
+    """A request in a list; reads neither headers nor body."""
+    return {
+        "id": str(captured.id),
+        "method": captured.method,
+        "target": captured.target,
+        "path": captured.path,
+        "content_type": captured.content_type,
+        "size": captured.size,
+        "too_large": captured.too_large,
+        "client": captured.client,
+        "received_at": exactly(captured.received_at),
+    }
+
+
+def exactly(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.123456Z`: RFC 3339, UTC, microseconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def url_of(target: str) -> str:
+    """The URL that a request target was sent to: in its absolute form it is one already (RFC 9112, section 3.2)."""
+    return f"{settings.INSTANTLITE.server.app_url}{target}" if target.startswith("/") else target
