@@ -19,3 +19,7 @@ def make(settings: dict[str, Any] | None, message: Message, capture_id: UUID) ->
     return Answer(
         200, (("Content-Type", "application/json"),), b'{"ok": true, "id": "%s"}' % str(capture_id).encode(), 0
     )
+
+
+def shown(settings: dict[str, Any] | None) -> dict[str, Any]:
+    return settings or {}

@@ -1,5 +1,6 @@
 """Handing out endpoints, and what becomes of them: extended, changed, deleted, expired."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from instantlite.handing_out import HandedOut, earlier
 from instantlite.resource import Gone, LifetimeReached, State, Wish
+from webhooks.answer_fields import merged
 from webhooks.models import CapturedRequest, Endpoint
 
 # How many requests one statement deletes: a second of work at most, with bodies of a megabyte.
@@ -32,20 +34,27 @@ def hand_out(wish: Wish) -> HandedOut[Endpoint]:
 
 def extend(endpoint: Endpoint, ttl: timedelta) -> Endpoint:
     """Moves the expiry by `ttl`, never past the longest lifetime. Raises LifetimeReached, Gone."""
-    if not Endpoint.objects.all().extend(endpoint.pk, ttl, settings.INSTANTLITE.limits.max_lifetime):
+    if not Endpoint.objects.extend(endpoint.pk, ttl, settings.INSTANTLITE.limits.max_lifetime):
         raise LifetimeReached
     return _again(endpoint)
 
 
-def change(endpoint: Endpoint, columns: dict[str, Any]) -> Endpoint:
-    """Sets the name, or what senders are answered. Raises Gone."""
-    if columns and not Endpoint.objects.all().change(endpoint.pk, **columns):
-        raise Gone
-    return _again(endpoint)
+def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
+    """Sets `name` and `response`, where they are there; of the response, what is there. Raises Gone."""
+    with transaction.atomic():
+        # Locked: of two callers that change different parts of the response, neither undoes the other.
+        row = Endpoint.objects.active().select_for_update().filter(pk=endpoint.pk).first()
+        if row is None:
+            raise Gone
+        row.name = wanted.get("name", row.name)
+        if "response" in wanted:
+            row.answer = merged(row.answer, wanted["response"])
+        row.save(update_fields=["name", "answer"])
+    return row
 
 
 def _again(endpoint: Endpoint) -> Endpoint:
-    found = Endpoint.objects.all().active().filter(pk=endpoint.pk).first()
+    found = Endpoint.objects.active().filter(pk=endpoint.pk).first()
     if found is None:
         raise Gone
     return found
@@ -53,7 +62,7 @@ def _again(endpoint: Endpoint) -> Endpoint:
 
 def expire(endpoint: Endpoint) -> None:
     """Ends it at once, with all it holds; what takes longer is left to housekeeping. Raises Gone."""
-    if not Endpoint.objects.all().end(endpoint.pk):
+    if not Endpoint.objects.end(endpoint.pk):
         raise Gone
     delete_some(endpoint.pk)
 
@@ -63,8 +72,21 @@ def delete_some(endpoint_id: UUID) -> bool:
     batch = CapturedRequest.objects.of(endpoint_id).values_list("pk", flat=True)[:_BATCH]
     if delete_requests(endpoint_id, list(batch)) == _BATCH:
         return False
-    Endpoint.objects.all().ended(endpoint_id)
+    Endpoint.objects.ended(endpoint_id)
     return True
+
+
+def clear(endpoint: Endpoint) -> int:
+    """Deletes all requests that an endpoint holds now; how many there were."""
+    newest = CapturedRequest.objects.of(endpoint.pk).newest_first().values_list("pk", flat=True).first()
+    deleted = 0
+    while newest:
+        rows = CapturedRequest.objects.of(endpoint.pk).filter(pk__lte=newest).oldest_first()
+        batch = list(rows.values_list("pk", flat=True)[:_BATCH])
+        if not batch:
+            break
+        deleted += delete_requests(endpoint.pk, batch)
+    return deleted
 
 
 def delete_requests(endpoint_id: UUID, request_ids: list[UUID]) -> int:
@@ -74,25 +96,25 @@ def delete_requests(endpoint_id: UUID, request_ids: list[UUID]) -> int:
         Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
         deleted, _ = CapturedRequest.objects.of(endpoint_id).filter(pk__in=request_ids).delete()
         if deleted:
-            Endpoint.objects.all().removed(endpoint_id, deleted)
+            Endpoint.objects.removed(endpoint_id, deleted)
     return deleted
 
 
 def trim_one() -> str | None:
     """Step: removes the oldest requests of one endpoint that holds more than it keeps."""
-    trimmed = Endpoint.objects.all().trim_one()
+    trimmed = Endpoint.objects.trim_one()
     return f"removed {trimmed[1]} requests of {trimmed[0]}" if trimmed else None
 
 
 def expire_due() -> str | None:
     """Step: makes tombstones of endpoints whose time is up."""
-    count = Endpoint.objects.all().expire_due()
+    count = Endpoint.objects.expire_due()
     return f"{count} inboxes expired" if count else None
 
 
 def finish_one() -> str | None:
     """Step: goes on deleting where somebody began to."""
-    endpoint = Endpoint.objects.all().ending().first()
+    endpoint = Endpoint.objects.ending().first()
     if endpoint is None:
         return None
     finished = delete_some(endpoint.pk)
@@ -102,6 +124,6 @@ def finish_one() -> str | None:
 def purge_one_batch() -> str | None:
     """Step: deletes tombstones that are older than the configuration keeps them."""
     age = settings.INSTANTLITE.housekeeping.tombstones
-    batch = list(Endpoint.objects.all().old_tombstones(age).values_list("pk", flat=True)[:500])
+    batch = list(Endpoint.objects.old_tombstones(age).values_list("pk", flat=True)[:500])
     deleted, _ = Endpoint.objects.filter(pk__in=batch, state=State.GONE).delete()
     return f"deleted {deleted} tombstones" if deleted else None

@@ -121,6 +121,21 @@ def page_of(query: QueryDict) -> Page:
     )
 
 
+def query_of(page: Page) -> list[tuple[str, str]]:
+    """The query parameters that page_of() reads as `page`."""
+    only = page.only
+    given = {
+        "before": str(page.before or ""),
+        "after": str(page.after or ""),
+        "limit": str(page.limit),
+        "method": ",".join(only.methods),
+        "path": only.path,
+        "q": only.text,
+        "since": only.since.isoformat() if only.since else "",
+    }
+    return [(name, value) for name, value in given.items() if value] + [(f"header[{n}]", v) for n, v in only.headers]
+
+
 def request_id(name: str, text: str) -> UUID:
     """The id of a request in a parameter. Raises ApiError `invalid_request`."""
     try:

@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 from rest_framework import serializers
 
-from instantlite.fields import NameField, StrictSerializer, rfc3339
+from instantlite.fields import rfc3339
+from webhooks import answers
+from webhooks.detail import body_fields
+from webhooks.filters import Page, query_of
 from webhooks.models import CapturedRequest, Endpoint
 
 # The classes describe the answers for OpenAPI; the render functions build them, with no more than the work that takes.
@@ -39,6 +43,15 @@ class WebhookCounts(serializers.Serializer[Any]):
     stored = serializers.IntegerField(help_text="Of those, how many are here now.")
 
 
+class WebhookStatus(WebhookCreated):
+    """An inbox as it is now."""
+
+    status = serializers.CharField(help_text="active")
+    created_at = serializers.DateTimeField(help_text="RFC 3339, UTC.")
+    response = serializers.DictField(help_text="What senders are answered; PATCH it.")
+    counts = WebhookCounts()
+
+
 class Summary(serializers.Serializer[Any]):
     """A request in a list. `id`s are in the order of time."""
 
@@ -53,6 +66,25 @@ class Summary(serializers.Serializer[Any]):
     received_at = serializers.DateTimeField(help_text="RFC 3339, UTC, with microseconds.")
 
 
+class Detail(Summary):
+    """A request, all of it."""
+
+    ok = serializers.BooleanField()
+    url = serializers.CharField(help_text="Where it was sent to.")
+    query = serializers.ListField(help_text="Pairs of name and value, in order, decoded.")
+    http_version = serializers.CharField(help_text="1.1 or 1.0")
+    headers = serializers.ListField(help_text="Pairs of name and value, in order, with duplicates, as sent.")
+    kind = serializers.CharField(help_text="json, form, multipart, xml, text, image, binary or empty.")
+    body = serializers.CharField(allow_null=True, help_text="Text: encode it with charset for the bytes that came.")
+    charset = serializers.CharField(allow_null=True)
+    body_base64 = serializers.CharField(allow_null=True, help_text="The bytes, where they are not text.")
+    json_problem = serializers.CharField(allow_null=True, help_text="What is wrong with a body that should be JSON.")
+    form = serializers.ListField(allow_null=True, help_text="Pairs of name and value of a form, in order.")
+    parts = serializers.ListField(allow_null=True, help_text="The parts of a multipart body; get one at …/parts/{n}.")
+    decoded = serializers.DictField(allow_null=True, help_text="What a body with a Content-Encoding holds.")
+    complete = serializers.BooleanField(help_text="False: form, parts or decoded are not all there is.")
+
+
 class Listing(serializers.Serializer[Any]):
     """A page of requests, newest first."""
 
@@ -64,12 +96,6 @@ class Listing(serializers.Serializer[Any]):
 class RequestsDeleted(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     deleted = serializers.IntegerField(help_text="How many requests are gone.")
-
-
-class ChangeEndpoint(StrictSerializer):
-    """The body of `PATCH /webhook/{token}`: what is given is set, what is left out stays."""
-
-    name = NameField(required=False)
 
 
 def render(endpoint: Endpoint) -> dict[str, Any]:
@@ -117,3 +143,33 @@ def exactly(moment: datetime) -> str:
 def url_of(target: str) -> str:
     """The URL that a request target was sent to: in its absolute form it is one already (RFC 9112, section 3.2)."""
     return f"{settings.INSTANTLITE.server.app_url}{target}" if target.startswith("/") else target
+
+
+def render_status(endpoint: Endpoint) -> dict[str, Any]:
+    """The answer to `GET /webhook/{token}`."""
+    return {
+        **render(endpoint),
+        "status": "active",
+        "created_at": rfc3339(endpoint.created_at),
+        "response": answers.shown(endpoint.answer),
+        "counts": {"captured": endpoint.captured, "stored": max(0, endpoint.stored)},
+    }
+
+
+def render_detail(captured: CapturedRequest) -> dict[str, Any]:
+    """The answer to `GET /webhook/{token}/requests/{id}`."""
+    return {
+        "ok": True,
+        **render_summary(captured),
+        "url": url_of(captured.target),
+        "query": parse_qsl(captured.query, keep_blank_values=True, errors="replace"),
+        "http_version": captured.version,
+        "headers": captured.headers,
+        **body_fields(captured.message),
+        "size": captured.size,
+    }
+
+
+def next_url(endpoint: Endpoint, page: Page | None) -> str | None:
+    """The URL of a page of a list; None for none."""
+    return f"{endpoint.status_url}/requests?{urlencode(query_of(page))}" if page else None

@@ -3,6 +3,34 @@
 The receive URL is not among them: see middleware.py.
 """
 
-from django.urls import URLPattern
+from collections.abc import Callable
+from typing import Any
 
-urlpatterns: list[URLPattern] = []
+from django.urls import URLPattern, re_path
+
+from webhooks.api import CapturedRequestViewSet, EndpointViewSet
+
+# Looked up whatever it looks like, so that a mistyped one is told "not_found" and not a path's 404.
+_TOKEN = r"(?P<token>[^/]+)"  # noqa: S105 — a pattern
+_REQUEST = rf"^webhook/{_TOKEN}/requests/(?P<request_id>[^/]+)"
+
+
+def _requests(**methods: str) -> Callable[..., Any]:
+    return CapturedRequestViewSet.as_view({**methods})
+
+
+urlpatterns: list[URLPattern] = [
+    re_path(r"^webhook/new/?$", EndpointViewSet.as_view({"post": "create"}), name="webhook-new"),
+    re_path(
+        rf"^webhook/{_TOKEN}/?$",
+        EndpointViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="webhook-detail",
+    ),
+    re_path(rf"^webhook/{_TOKEN}/extend/?$", EndpointViewSet.as_view({"post": "extend"}), name="webhook-extend"),
+    re_path(rf"^webhook/{_TOKEN}/requests/?$", _requests(get="list", delete="clear"), name="webhook-requests"),
+    re_path(rf"{_REQUEST}/?$", _requests(get="retrieve", delete="destroy"), name="webhook-request"),
+    re_path(rf"{_REQUEST}/raw/?$", _requests(get="raw"), name="webhook-raw"),
+    re_path(rf"{_REQUEST}/parts/(?P<number>[0-9]+)/?$", _requests(get="part"), name="webhook-part"),
+    re_path(rf"{_REQUEST}/har/?$", _requests(get="har"), name="webhook-har"),
+    re_path(rf"{_REQUEST}/curl/?$", _requests(get="curl"), name="webhook-curl"),
+]

@@ -1,7 +1,7 @@
 """Endpoints. Every transition is one conditional statement, a verb of the queryset."""
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -62,10 +62,6 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
         endpoint.save(force_insert=True)
         endpoint.refresh_from_db(fields=["created_at", "expires_at"])
         return endpoint
-
-    def change(self, endpoint_id: UUID, **columns: Any) -> int:
-        """Sets `name` or `answer` of an active one."""
-        return self.active().filter(pk=endpoint_id).update(**columns)
 
     def end(self, endpoint_id: UUID) -> int:
         """Takes an active one out of use, its requests still to be deleted; 0 when it is not active any more."""
