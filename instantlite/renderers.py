@@ -51,7 +51,7 @@ class Negotiation(BaseContentNegotiation):
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         by_format = {renderer.format: renderer for renderer in renderers}
-        unknown = next((name for name in request.query_params if name not in self.parameters), None)
+        unknown = next((name for name in request.query_params if not self.knows(name)), None)
         if unknown is not None:
             raise ValidationError({unknown[:60]: "is not a query parameter of this call; fields go into the body."})
         wanted = request.query_params.get("format")
@@ -60,6 +60,17 @@ class Negotiation(BaseContentNegotiation):
         default = "text" if _prefers_text(request) and "text" in by_format else next(iter(by_format))
         chosen = by_format[wanted or default]
         return chosen, chosen.media_type or ""
+
+    def knows(self, name: str) -> bool:
+        """Whether the call has a query parameter of this name."""
+        return name in self.parameters
+
+
+class OwnParameters(Negotiation):
+    """For a call that has parameters of its own, and itself refuses those that it does not know."""
+
+    def knows(self, name: str) -> bool:
+        return True
 
 
 def _prefers_text(request: Request) -> bool:

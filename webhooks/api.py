@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from instantlite import errors
 from instantlite.errors import ApiError
 from instantlite.fields import ExtendResource, parse
+from instantlite.renderers import Negotiation, OwnParameters
 from instantlite.resource import EphemeralQuerySet
 from instantlite.resource_api import ResourceViewSet
 from ratelimit import creating, throttling
@@ -72,6 +73,12 @@ class CapturedRequestViewSet(ResourceViewSet[Endpoint]):
 
     def rows(self) -> EphemeralQuerySet[Endpoint]:
         return Endpoint.objects.all()
+
+    def get_content_negotiator(self) -> Negotiation:
+        """Lists have many parameters, which filters.py checks."""
+        # DRF knows the action a moment later.
+        action = self.action_map.get((self.request.method or "").lower())
+        return OwnParameters() if action == "list" else Negotiation()
 
     def list(self, request: Request, token: str) -> Response:
         """Newest first. `next` is the URL of the page that follows."""

@@ -80,6 +80,10 @@ class Ingest:
         """How many requests wait for the next batch."""
         return len(self._queue)
 
+    def close(self) -> None:
+        """Ends the connection to PostgreSQL; the next batch opens another. For tests, between batches."""
+        self._writer.close()
+
     def _put(self, waiting: _Waiting) -> None:
         options = settings.INSTANTLITE.webhooks
         length = len(waiting.capture.message.body)
