@@ -33,16 +33,17 @@ _HEADER_SQL = """EXISTS (
 SELECT 1 FROM jsonb_array_elements(webhooks_capturedrequest.headers) line
 WHERE lower((line->>0) COLLATE "C") = lower(%s COLLATE "C")
 AND strpos(lower((line->>1) COLLATE "C"), lower(%s COLLATE "C")) > 0)"""
-# Below the key; in the absolute form (RFC 9112, section 3.2.2) the host stands before that.
-_PATH_SQL = "starts_with(substring(webhooks_capturedrequest.target from '/webhook/receive/[^/?]*([^?]*)'), %s)"
-_TEXT_SQL = """(
-strpos(lower(webhooks_capturedrequest.target COLLATE "C"), lower(%s COLLATE "C")) > 0
-OR strpos(lower(webhooks_capturedrequest.target COLLATE "C"), lower(%s COLLATE "C")) > 0
+# Below the key, before which all targets of an endpoint are the same but for an absolute form's host (RFC 9112, 3.2.2).
+_BELOW_KEY = "substring(webhooks_capturedrequest.target from '/webhook/receive/[^/?]*(.*)')"
+_PATH_SQL = f"starts_with(split_part({_BELOW_KEY}, '?', 1), %s)"
+_TEXT_SQL = f"""(
+strpos(lower({_BELOW_KEY} COLLATE "C"), lower(%s COLLATE "C")) > 0
+OR strpos(lower({_BELOW_KEY} COLLATE "C"), lower(%s COLLATE "C")) > 0
 OR EXISTS (
     SELECT 1 FROM jsonb_array_elements(webhooks_capturedrequest.headers) line
     WHERE strpos(lower(((line->>0) || ': ' || (line->>1)) COLLATE "C"), lower(%s COLLATE "C")) > 0)
 OR strpos(lower(encode(substring(webhooks_capturedrequest.body for %s), 'escape') COLLATE "C"),
-    lower(encode(%s, 'escape') COLLATE "C")) > 0)"""
+    lower(encode(%s, 'escape') COLLATE "C")) > 0)"""  # noqa: S608 — names of ours
 
 
 @dataclass(frozen=True)

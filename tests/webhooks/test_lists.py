@@ -99,6 +99,7 @@ def test_another_inbox_is_not_seen(inbox: Inbox) -> None:
         ({"q": "grüße"}, "c"),
         ({"q": "x-kind: pus"}, "b"),
         ({"q": "page=7"}, "a"),
+        ({"q": "receive"}, ""),
         ({"q": "a b"}, "d"),
         ({"q": "\\"}, "d"),
         ({"q": "%"}, "cd"),
