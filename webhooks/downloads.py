@@ -2,6 +2,7 @@
 
 import json
 
+from django.conf import settings
 from django.http import HttpResponse
 
 from instantlite import errors
@@ -10,7 +11,8 @@ from webhooks import curl as shell
 from webhooks import har as archive
 from webhooks.bodies import Body
 from webhooks.models import CapturedRequest
-from webhooks.serializers import exactly, url_of
+
+_VERSION = str(settings.SPECTACULAR_SETTINGS["VERSION"])
 
 # By which name a body is saved; anything else is .bin.
 _ENDINGS = {
@@ -49,15 +51,21 @@ def part(captured: CapturedRequest, number: int) -> HttpResponse:
 
 def har(captured: CapturedRequest) -> HttpResponse:
     """An HTTP Archive of one request."""
-    entry = archive.entry(captured.message, url_of(captured.target), exactly(captured.received_at), captured.client)
-    text = json.dumps(archive.log([entry]), ensure_ascii=False, indent=2)
-    return _file(text.encode(), "application/json; charset=utf-8", f"{captured.id}.har")
+    # What the sender was answered is not kept: status 0 is what a browser writes for none.
+    entry = archive.Entry(captured.message, _origin(), captured.received_at, status=0)
+    text = json.dumps(archive.log([entry], _VERSION), indent=2)
+    return _file(text.encode(), "application/json", f"{captured.id}.har")
 
 
 def curl(captured: CapturedRequest) -> HttpResponse:
     """The command, as text: a script pipes it, a person reads it."""
-    command = shell.curl_command(captured.message, url_of(captured.target)) + "\n"
+    command = shell.curl_command(captured.message, _origin()) + "\n"
     return _safe(HttpResponse(command.encode(), content_type="text/plain; charset=utf-8"))
+
+
+def _origin() -> str:
+    origin: str = settings.INSTANTLITE.server.app_url
+    return origin
 
 
 def _file(content: bytes, content_type: str, name: str) -> HttpResponse:
