@@ -23,4 +23,16 @@ def connect(name: str = "instantlite listener", options: str = "") -> psycopg.Co
     """
     # By the name that Django uses: a test run has a database of its own on the same server.
     address = make_conninfo(settings.PLATFORM_URL, dbname=connection.settings_dict["NAME"])
-    return psycopg.connect(address, autocommit=True, application_name=name, options=options, connect_timeout=3)
+    return psycopg.connect(
+        address,
+        autocommit=True,
+        application_name=name,
+        options=options,
+        connect_timeout=3,
+        # A server that has vanished without a word is noticed within some 15 s, not after the quarter of an hour that
+        # Linux would go on for.
+        keepalives_idle=5,
+        keepalives_interval=3,
+        keepalives_count=3,
+        tcp_user_timeout=15_000,
+    )

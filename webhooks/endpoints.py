@@ -69,8 +69,10 @@ def expire(endpoint: Endpoint) -> None:
 
 def delete_some(endpoint_id: UUID) -> bool:
     """Deletes a batch of an ending endpoint's requests; True when that was the last, and it is a tombstone now."""
-    batch = CapturedRequest.objects.of(endpoint_id).values_list("pk", flat=True)[:_BATCH]
-    if delete_requests(endpoint_id, list(batch)) == _BATCH:
+    batch = list(CapturedRequest.objects.of(endpoint_id).values_list("pk", flat=True)[:_BATCH])
+    delete_requests(endpoint_id, batch)
+    # Not how many were deleted: another process may have been at the same ones.
+    if len(batch) == _BATCH:
         return False
     Endpoint.objects.ended(endpoint_id)
     return True

@@ -24,7 +24,10 @@ def receive(request: HttpRequest, key: str) -> HttpResponse:
     try:
         return _receive(request, key)
     except errors.ApiError as error:
-        return errors.response(error, request)
+        refusal = errors.response(error, request)
+        # A page that sends from a browser is to read what went wrong.
+        refusal["Access-Control-Allow-Origin"] = "*"
+        return refusal
 
 
 def _receive(request: HttpRequest, key: str) -> HttpResponse:
@@ -51,6 +54,9 @@ def _store(captured: Capture) -> Verdict:
         telemetry.CAPTURES.add(outcome="away")
         raise _unavailable("The service's database is away for a moment.") from None
     telemetry.CAPTURES.add(outcome=verdict.outcome)
+    if limits.CAPTURES.rate and verdict.outcome in ("stored", "limited"):
+        decided = "denied" if verdict.outcome == "limited" else "allowed"
+        telemetry.RATELIMIT_DECISIONS.add(limit=limits.CAPTURES.name, outcome=decided)
     match verdict.outcome:
         case "gone":
             raise errors.ApiError(

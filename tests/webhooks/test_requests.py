@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,8 @@ def test_curl(inbox: Inbox) -> None:
 
 
 def test_a_body_that_was_too_large_says_so(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = inbox.api.generic(
-        "POST", inbox.receive_path, "", **{"instantlite.body_too_large": 1024, "CONTENT_LENGTH": "2000000"}
-    )
+    environ: Any = {"instantlite.body_too_large": 1024, "CONTENT_LENGTH": "2000000"}
+    refused = inbox.api.generic("POST", inbox.receive_path, "", **environ)
     assert (refused.status_code, refused.json()["error"]) == (413, "payload_too_large")
     (item,) = inbox.items()
     assert (item["size"], item["too_large"]) == (2_000_000, True)
