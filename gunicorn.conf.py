@@ -4,7 +4,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from typing import Any  # noqa: E402 — the patch comes before everything that may import socket or threading
+import resource  # noqa: E402 — the patch comes before everything that may import socket or threading
+from typing import Any  # noqa: E402
 
 from instantlite import config as _configuration  # noqa: E402
 
@@ -16,7 +17,14 @@ except _configuration.ConfigError as error:
 bind = f"{_config.server.host}:{_config.server.port}"
 workers = _config.server.workers
 worker_class = "instantlite.worker.Worker"
-worker_connections = 1000
+# Open streams, and beside them as many ordinary requests and captures as wait at a time.
+worker_connections = _config.webhooks.streams + _config.webhooks.queue + 1000
+# Each connection is a file, and shells and containers often allow a process no more than 1024 of them.
+_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = worker_connections + 500
+if _files[0] != resource.RLIM_INFINITY and _files[0] < _wanted:
+    _most = _wanted if _files[1] == resource.RLIM_INFINITY else min(_wanted, _files[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(_files[0], _most), _files[1]))
 # Code is loaded once and shared by the workers, which saves some 40 MB each. No thread and no connection may exist
 # before the fork; what needs one starts in post_worker_init.
 preload_app = True

@@ -48,6 +48,9 @@ PROVISIONING_UNAVAILABLE = Code("provisioning_unavailable", 503, "No cluster can
 CLUSTER_UNAVAILABLE = Code("cluster_unavailable", 503, "The cluster that holds this database does not answer.")
 CACHE_UNAVAILABLE = Code("cache_unavailable", 503, "There is no Redis here, or it does not answer right now.")
 CAPTURE_UNAVAILABLE = Code("capture_unavailable", 503, "The request to a webhook inbox could not be stored right now.")
+STREAMS_UNAVAILABLE = Code(
+    "streams_unavailable", 503, "As many event streams and waiting calls are open as may be, or the server restarts."
+)
 DATABASE_UNAVAILABLE = Code("database_unavailable", 503, "The service's own database does not answer.")
 
 CODES = {code.name: code for code in list(globals().values()) if isinstance(code, Code)}

@@ -40,6 +40,10 @@ class Counter:
             return dict(self._counts)
 
 
+class UpDownCounter(Counter):
+    """Something of which there is more or less: add() takes negative numbers too."""
+
+
 RATELIMIT_DECISIONS = Counter(
     "instantlite.ratelimit.decisions",
     "Charges that were decided, by limit and by what became of them (allowed, denied).",
@@ -61,5 +65,16 @@ CAPTURES = Counter(
     "outcome",
 )
 CAPTURE_BATCHES = Counter("instantlite.captures.batches", "Statements that stored requests: many share one commit.")
+
+STREAMS = UpDownCounter(
+    "instantlite.streams",
+    "Event streams (events) and waiting calls (wait) of webhook inboxes that are open now.",
+    "kind",
+)
+STREAMS_REFUSED = Counter(
+    "instantlite.streams.refused",
+    "Of those, the ones that were refused because as many were open as one may have (inbox, process).",
+    "by",
+)
 
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Counter)}

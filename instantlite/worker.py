@@ -9,13 +9,14 @@ import socket
 import uuid
 from typing import Any
 
+import gevent
 from gunicorn.http import errors as http
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
-from instantlite import wire
+from instantlite import shutdown, wire
 
 
 class ExactRequest(Request):  # type: ignore[misc]  # gunicorn has no types
@@ -34,6 +35,17 @@ RequestParser.mesg_class = ExactRequest
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """`worker_class` in gunicorn.conf.py."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: long answers end, so that nobody waits for them."""
+        super().handle_exit(sig, frame)
+        # Not here: a signal handler may run where nothing may wait for a lock.
+        gevent.spawn(shutdown.begin)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGINT and SIGQUIT."""
+        gevent.spawn(shutdown.begin)
+        super().handle_quit(sig, frame)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers a request that could not be read (RFC 9112), and closes the connection."""

@@ -8,7 +8,7 @@ from instantlite import errors, openapi
 from instantlite.fields import ExtendResource, NewResource, ResourceDeleted
 from webhooks import filters
 from webhooks.answer_fields import ChangeEndpoint
-from webhooks.serializers import Detail, Listing, RequestsDeleted, WebhookCreated, WebhookStatus
+from webhooks.serializers import Detail, Listing, NextRequest, RequestsDeleted, WebhookCreated, WebhookStatus
 
 
 def _query(name: str, says: str, kind: Any = str) -> OpenApiParameter:
@@ -124,5 +124,35 @@ described_requests = extend_schema_view(
         operation_id="webhook_request_curl",
         summary="A request as a curl command",
         responses=_file("text/plain", "A command for a POSIX shell."),
+    ),
+)
+
+_AFTER = _query("after", "The id of a request: what came after it, at once where it has come. Without: from now on.")
+_LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID",
+    str,
+    OpenApiParameter.HEADER,
+    description="The id of the last event that was seen, before `after`; a browser sends it as it comes again.",
+)
+
+described_streams = extend_schema_view(
+    events=extend_schema(
+        operation_id="webhook_events",
+        summary="The requests of an inbox, live",
+        parameters=[_LAST_EVENT_ID, _AFTER],
+        responses={
+            (200, "text/event-stream"): OpenApiResponse(
+                str,
+                description="`event: request` with `id` and, as `data`, the request as in a list. `event: gone`: the "
+                "inbox is no more, do not come again. A comment at least every 15 s.",
+            ),
+            **openapi.problems(*openapi.TOKEN_PROBLEMS, errors.STREAMS_UNAVAILABLE),
+        },
+    ),
+    wait=extend_schema(
+        operation_id="webhook_wait",
+        summary="Wait for the next request",
+        parameters=[_AFTER, _query("timeout", "Seconds to wait, 0 to 60; 30 by default.", float)],
+        responses=_json(NextRequest, "The next request, or null.", errors.STREAMS_UNAVAILABLE),
     ),
 )

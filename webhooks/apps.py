@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from instantlite import housekeeping
+from instantlite import housekeeping, shutdown
 
 
 class WebhooksConfig(AppConfig):
@@ -10,6 +10,7 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        from webhooks import steps  # noqa: PLC0415 — models may be imported only once the app registry is ready
+        from webhooks import steps, stream  # noqa: PLC0415 — models may be imported only once the app registry is ready
 
         housekeeping.register(*steps.STEPS)
+        shutdown.register(stream.hub.end)

@@ -64,6 +64,7 @@ def expire(endpoint: Endpoint) -> None:
     """Ends it at once, with all it holds; what takes longer is left to housekeeping. Raises Gone."""
     if not Endpoint.objects.end(endpoint.pk):
         raise Gone
+    Endpoint.objects.announce_end(endpoint.pk)
     delete_some(endpoint.pk)
 
 

@@ -93,6 +93,13 @@ class Listing(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The URL of the page that follows; null at the end.")
 
 
+class NextRequest(serializers.Serializer[Any]):
+    """What came while a call waited."""
+
+    ok = serializers.BooleanField()
+    request = Summary(allow_null=True, help_text="null: none came within the timeout.")
+
+
 class RequestsDeleted(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     deleted = serializers.IntegerField(help_text="How many requests are gone.")

@@ -98,6 +98,12 @@ def first_id(moment: datetime) -> UUID:
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
+def last_id(microseconds: int) -> UUID:
+    """No id of this microsecond since the Unix epoch, or of an earlier one, is greater (see migration 0001)."""
+    milliseconds, rest = divmod(microseconds, 1000)
+    return UUID(int=milliseconds << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2**64 - 1)
+
+
 def time_of(request_id: UUID) -> datetime:
     """When an id was made (RFC 9562, section 5.7), in UTC."""
     return datetime.fromtimestamp((request_id.int >> 80) / 1000, UTC)

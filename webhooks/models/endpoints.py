@@ -14,6 +14,10 @@ from instantlite.resource import EphemeralQuerySet, EphemeralResource, State, Wi
 
 RECEIVE_PATH = "/webhook/receive/"
 
+# Notifications with the payload "<endpoint id> <newest request id>", or "<endpoint id> ended".
+CHANNEL = "instantlite_captures"
+ENDED = "ended"
+
 # One statement: an endpoint that holds more than it keeps is locked for as long as its oldest requests take to delete,
 # a thousand at most, so that senders who wait for the row do not wait long.
 _TRIM = """
@@ -66,6 +70,11 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def end(self, endpoint_id: UUID) -> int:
         """Takes an active one out of use, its requests still to be deleted; 0 when it is not active any more."""
         return self.filter(pk=endpoint_id, state=State.ACTIVE).update(state=State.DROPPING)
+
+    def announce_end(self, endpoint_id: UUID) -> None:
+        """Tells those who watch it, in every process."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, f"{endpoint_id} {ENDED}"])
 
     def ended(self, endpoint_id: UUID) -> int:
         """Its requests are deleted; the row stays as a tombstone."""

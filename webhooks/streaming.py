@@ -1,0 +1,133 @@
+"""The API that waits: an inbox's requests as a stream of events, and a call that returns the next one."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from instantlite import errors, platformdb, telemetry, wire
+from instantlite.errors import ApiError
+from instantlite.renderers import Negotiation, OwnParameters
+from instantlite.resource import EphemeralQuerySet
+from instantlite.resource_api import ResourceViewSet
+from webhooks import api_docs, events, filters, stream
+from webhooks.feed import Render
+from webhooks.models import Endpoint
+from webhooks.serializers import render_summary
+
+LONGEST_WAIT, DEFAULT_WAIT = 60, 30
+_FULL_RETRY_SECONDS = 5
+_ENDING_RETRY_SECONDS = 1
+_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@api_docs.described_streams
+class StreamViewSet(ResourceViewSet[Endpoint]):
+    """Waiting for requests."""
+
+    noun = "webhook inbox"
+    new_path = "/webhook/new"
+    with_url: ClassVar[frozenset[str]] = frozenset()
+
+    def rows(self) -> EphemeralQuerySet[Endpoint]:
+        return Endpoint.objects.all()
+
+    def get_content_negotiator(self) -> Negotiation:
+        return OwnParameters()
+
+    @action(detail=True, methods=["get"])
+    def events(self, request: Request, token: str) -> HttpResponseBase:
+        """Server-sent events: `request` for each request as it comes, its summary as JSON, its id as the event's."""
+        after = last_seen(request)
+        return answer(request, self.owned(token), after)
+
+    @action(detail=True, methods=["get"])
+    def wait(self, request: Request, token: str) -> Response:
+        """Returns the next request as soon as it comes: at once where it has come already. `null`: none came."""
+        after, seconds = _after(request, "timeout", "format"), _timeout(request)
+        endpoint = self.owned(token)
+        platformdb.let_go_of_connection()
+        found = stream.wait(endpoint, after, seconds, lambda: wire.hung_up(request.META))
+        return Response({"ok": True, "request": render_summary(found) if found else None})
+
+    def as_error(self, exception: Exception) -> ApiError | None:
+        return unavailable(exception) or super().as_error(exception)
+
+
+def answer(
+    request: Request, endpoint: Endpoint, after: UUID | None, render: Render = events.summary
+) -> HttpResponseBase:
+    """The stream of an endpoint's requests, each as `render` makes an event of it. Raises Full."""
+    if request.method == "HEAD":
+        return HttpResponse(headers=_HEADERS)
+    # It may go on for a day, and holds none of the pool's connections.
+    platformdb.let_go_of_connection()
+    subscription = stream.hub.subscribe(endpoint, after)
+    environ = request.META
+    return StreamingHttpResponse(
+        events.EventStream(subscription, render, lambda: wire.hung_up(environ)), headers=_HEADERS
+    )
+
+
+def last_seen(request: Request) -> UUID | None:
+    """What a client has seen: `Last-Event-ID`, which a browser sends as it comes again, before `after` of the URL."""
+    in_url = _after(request, "lastEventId")
+    header = request.headers.get("Last-Event-ID", "")
+    return filters.request_id("Last-Event-ID", header) if header else in_url
+
+
+def unavailable(exception: Exception) -> ApiError | None:
+    """What to do where no further stream is taken."""
+    match exception:
+        case stream.Full(of_inbox=True):
+            telemetry.STREAMS_REFUSED.add(by="inbox")
+            return _refusal(
+                f"This inbox has {exception.most} event streams and waiting calls open, as many as one may have; close "
+                "one, or send the request again after retry_after_seconds.",
+                _FULL_RETRY_SECONDS,
+            )
+        case stream.Full():
+            telemetry.STREAMS_REFUSED.add(by="process")
+            return _refusal(
+                "This server has as many event streams and waiting calls open as it takes. Send the request again "
+                "after retry_after_seconds, or read GET …/requests from time to time.",
+                _FULL_RETRY_SECONDS,
+            )
+        case stream.Ending():
+            return _refusal(
+                "This server is about to restart. Send the request again after retry_after_seconds, with the same "
+                "`after`: nothing is missed.",
+                _ENDING_RETRY_SECONDS,
+            )
+    return None
+
+
+def _after(request: Request, *others: str) -> UUID | None:
+    """The id in `after`, or in one of `others` that holds one. Raises ApiError for a parameter that nobody knows."""
+    query = request.query_params
+    known = ("after", *others)
+    unknown = next((name for name in query if name not in known), None)
+    if unknown is not None:
+        raise ApiError(
+            errors.INVALID_REQUEST, f"{unknown[:60]}: is not a known parameter (known: {', '.join(sorted(known))})."
+        )
+    given = [(name, query[name]) for name in ("after", "lastEventId") if query.get(name)]
+    return filters.request_id(*given[0]) if given else None
+
+
+def _refusal(message: str, retry_after: int) -> ApiError:
+    return ApiError(errors.STREAMS_UNAVAILABLE, message, retry_after=retry_after)
+
+
+def _timeout(request: Request) -> float:
+    given = request.query_params.get("timeout", str(DEFAULT_WAIT))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ApiError(errors.INVALID_REQUEST, f"timeout: must be seconds, from 0 to {LONGEST_WAIT}.")
+    return seconds
