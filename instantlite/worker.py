@@ -33,8 +33,19 @@ class ExactRequest(Request):  # type: ignore[misc]  # gunicorn has no types
 RequestParser.mesg_class = ExactRequest
 
 
+# For a request that is on its way already.
+_LAST_REST_SECONDS = 0.1
+
+
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """`worker_class` in gunicorn.conf.py."""
+
+    def timeout_ctx(self) -> Any:
+        """How long a connection may rest between two requests: as this worker ends, not at all.
+
+        A client whose stream has ended would come again to the same worker, and hold it up.
+        """
+        return gevent.Timeout(self.cfg.keepalive if self.alive else _LAST_REST_SECONDS, False)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: long answers end, so that nobody waits for them."""
