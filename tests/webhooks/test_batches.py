@@ -1,5 +1,7 @@
 """What one statement makes of a batch: each request its own verdict, and the others unharmed."""
 
+import os
+import resource
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -149,3 +151,23 @@ def test_housekeepers_are_told_once_when_an_endpoint_fills_up(writer: Writer) ->
 
         heard = [notify.payload for notify in listener.notifies(timeout=10, stop_after=2)]
     assert heard == ["", "last"]
+
+
+def test_a_connection_is_made_again_where_a_thousand_files_are_open(writer: Writer) -> None:
+    endpoint = new()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2000:
+        pytest.skip("a process may not open as many files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        for _ in range(2):
+            (verdict,) = writer.write([to(endpoint)], None)
+            assert verdict.outcome == "stored"
+            pid = writer._connected().info.backend_pid
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
