@@ -5,6 +5,7 @@ has read the header section as bytes; worker.py keeps them, and wsgi.py hands th
 """
 
 import socket
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,6 +25,19 @@ def field_lines(section: bytes) -> tuple[Pair, ...]:
     """Name and value of each line, as Latin-1; the optional white space around a value is no part of it."""
     lines = (line.partition(":") for line in section.decode("latin-1").split("\r\n") if line)
     return tuple((name, value.strip(" \t")) for name, _, value in lines)
+
+
+def bound_silence(environ: dict[str, Any], seconds: float) -> None:
+    """Ends the connection of a request when its client has taken in nothing of what it was sent for so long (tcp(7)).
+
+    A computer that was closed or unplugged says no goodbye, and Linux would go on sending for a quarter of an hour; one
+    that is there and does not read would be waited for without an end.
+    """
+    client = environ.get("gunicorn.socket")
+    if client is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A Unix socket has no such option: its other end is on this machine.
+        with suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def hung_up(environ: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ gunicorn would do the latter with a page of HTML, before any of our code is aske
 address, which we never do.
 """
 
+import errno
 import json
 import socket
 import uuid
@@ -46,6 +47,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         A client whose stream has ended would come again to the same worker, and hold it up.
         """
         return gevent.Timeout(self.cfg.keepalive if self.alive else _LAST_REST_SECONDS, False)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        """A client that takes in nothing any more (wire.bound_silence) has gone, which is nothing to log."""
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "the client has vanished") from error
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: long answers end, so that nobody waits for them."""

@@ -86,8 +86,8 @@ class Listener:
         """The payloads of notifications; waits for one, for the waker, or for so long."""
         if not self._told and self._selector.select(seconds):
             self._waker.hush()
-            # libpq takes in what has come without waiting. Connection.notifies() would look once more whether there is
-            # something to read, which gevent's selector cannot tell without waiting.
+            # libpq takes in what has come, without waiting. Connection.notifies() would make a selector and look again,
+            # and does not go together with a handler.
             self._connection.pgconn.consume_input()
             while notify := self._connection.pgconn.notifies():
                 self._told.append(notify.extra.decode())

@@ -21,6 +21,8 @@ from webhooks.serializers import render_summary
 LONGEST_WAIT, DEFAULT_WAIT = 60, 30
 _FULL_RETRY_SECONDS = 5
 _ENDING_RETRY_SECONDS = 1
+# For which a client may take in nothing of a stream that has something to say, a heartbeat for one.
+_SILENCE_SECONDS = 30
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -67,6 +69,7 @@ def answer(
     platformdb.let_go_of_connection()
     subscription = stream.hub.subscribe(endpoint, after)
     environ = request.META
+    wire.bound_silence(environ, _SILENCE_SECONDS)
     return StreamingHttpResponse(
         events.EventStream(subscription, render, lambda: wire.hung_up(environ)), headers=_HEADERS
     )

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import requests
 from django.conf import settings
 from rest_framework.test import APIClient
 
+from instantlite import wire
 from tests.service import Service, free_port, wait_for
 from tests.webhooks.inbox import Inbox
 from tests.webhooks.sse import EventClient
@@ -327,6 +329,29 @@ def test_a_stream_of_which_nothing_was_read_is_closed_too(hub: Hub) -> None:
     chunks = events.EventStream(hub.subscribe(endpoint))
     chunks.close()
     assert hub.open == 0
+
+
+def test_a_client_that_has_closed_is_told_from_one_that_is_quiet() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        served, _ = server.accept()
+        with served:
+            environ = {"gunicorn.socket": served}
+            wire.bound_silence(environ, 30)
+            assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+            assert not wire.hung_up(environ)
+            client.close()
+            wait_for(lambda: wire.hung_up(environ), seconds=5)
+        assert wire.hung_up(environ)
+
+
+def test_a_connection_of_which_nothing_is_known_counts_as_open() -> None:
+    pair = socket.socketpair()
+    for environ in ({}, {"gunicorn.socket": pair[0]}):
+        wire.bound_silence(environ, 30)
+        assert not wire.hung_up(environ)
+    for end in pair:
+        end.close()
 
 
 def test_data_of_several_lines_arrives_as_such() -> None:
