@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from provisioning import admin_lists
+from instantlite.admin.lists import BoundedPaginator
 from provisioning.models import Cluster, Database
 
 pytestmark = pytest.mark.usefixtures("platform")
@@ -73,7 +73,7 @@ def test_the_list_walks_the_primary_key_and_sorts_nothing(operator: Client) -> N
 
 
 def test_nothing_counts_past_the_bound(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_lists, "MOST_COUNTED", 60)
+    monkeypatch.setattr(BoundedPaginator, "most", 60)
     bury(1, 500)
     answer = operator.get(LIST)
     assert answer.context["cl"].result_count == 60
