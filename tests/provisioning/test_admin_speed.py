@@ -1,8 +1,5 @@
 """Admin over a long table: as many statements as over a short one, and each over an index."""
 
-import json
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -11,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from instantlite.admin.lists import BoundedPaginator
 from provisioning.models import Cluster, Database
+from tests.plans import explain
 
 pytestmark = pytest.mark.usefixtures("platform")
 
@@ -43,17 +41,6 @@ def statements(operator: Client, path: str) -> list[str]:
     with CaptureQueriesContext(connection) as seen:
         assert operator.get(path).status_code == 200
     return [query["sql"] for query in seen.captured_queries]
-
-
-def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for inner in plan.get("Plans", []) for node in nodes(inner))]
-
-
-def explain(sql: str) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
-        (found,) = cursor.fetchone()
-    return nodes((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
 
 
 @pytest.mark.parametrize("query", ["", "?q=tomb-1", "?state__exact=gone", "?expiry=expired", "?owner=a"])
