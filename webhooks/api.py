@@ -76,8 +76,9 @@ class CapturedRequestViewSet(ResourceViewSet[Endpoint]):
 
     def get_content_negotiator(self) -> Negotiation:
         """Lists have many parameters, which filters.py checks."""
-        # DRF knows the action a moment later.
-        action = self.action_map.get((self.request.method or "").lower())
+        # DRF knows the action a moment later; the description of the API is made without a request.
+        method = self.request.method if self.request else None
+        action = self.action_map.get((method or "").lower())
         return OwnParameters() if action == "list" else Negotiation()
 
     def list(self, request: Request, token: str) -> Response:

@@ -11,9 +11,16 @@ from tests.service import Service
 
 __all__ = ["browser"]
 
-CALLS = {f"{kind}_{call}" for kind in ("db", "cache") for call in ("new", "status", "delete", "rotate", "extend")}
+CALLS = {
+    *(f"{kind}_{call}" for kind in ("db", "cache") for call in ("new", "status", "delete", "rotate", "extend")),
+    *(f"webhook_{call}" for call in ("new", "status", "change", "delete", "extend", "requests", "requests_delete")),
+    *(f"webhook_request{call}" for call in ("", "_delete", "_raw", "_part", "_har", "_curl")),
+}
+_REQUESTS = "/webhook/{token}/requests"
 PATHS = [
-    f"/{kind}/{call}" for kind in ("db", "cache") for call in ("new", "{token}", "{token}/rotate", "{token}/extend")
+    *(f"/{kind}/{call}" for kind in ("db", "cache") for call in ("new", "{token}", "{token}/rotate", "{token}/extend")),
+    *(f"/webhook/{call}" for call in ("new", "{token}", "{token}/extend", "{token}/requests")),
+    *(f"{_REQUESTS}/{{request_id}}{call}" for call in ("", "/raw", "/parts/{number}", "/har", "/curl")),
 ]
 
 
