@@ -3,7 +3,6 @@
 from django.apps import AppConfig
 
 from instantlite import housekeeping
-from instantlite.admin import dashboard as first_page
 
 
 class ProvisioningConfig(AppConfig):
@@ -11,7 +10,6 @@ class ProvisioningConfig(AppConfig):
     verbose_name = "Provisioning"
 
     def ready(self) -> None:
-        from provisioning import dashboard, steps  # noqa: PLC0415 — models may be imported only once the app registry is ready
+        from provisioning import steps  # noqa: PLC0415 — models may be imported only once the app registry is ready
 
         housekeeping.register(*steps.STEPS)
-        first_page.register(dashboard.SECTION)

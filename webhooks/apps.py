@@ -3,7 +3,6 @@
 from django.apps import AppConfig
 
 from instantlite import housekeeping
-from instantlite.admin import dashboard as first_page
 
 
 class WebhooksConfig(AppConfig):
@@ -11,7 +10,6 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        from webhooks import dashboard, steps  # noqa: PLC0415 — models may be imported only once the app registry is ready
+        from webhooks import steps  # noqa: PLC0415 — models may be imported only once the app registry is ready
 
         housekeeping.register(*steps.STEPS)
-        first_page.register(dashboard.SECTION)

@@ -34,7 +34,7 @@ _sections: dict[str, Section] = {}
 
 
 def register(section: Section) -> None:
-    """Shows it from now on. Called once by each app, as it starts."""
+    """Shows it from now on. Called once by each app, in its admin.py."""
     _sections[section.name] = section
 
 
