@@ -17,5 +17,8 @@ limits:
   requests: '10/s burst 20'
   provisions: '5/d'
   captures: '50/s burst 200'
+# An inbox keeps so many requests of up to server.max_body_bytes each; docs/operations.md says what that may come to.
+webhooks:
+  requests_stored: 100
 observability:
   log_format: 'json'

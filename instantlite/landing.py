@@ -51,10 +51,7 @@ class Offer:
 
 _DATABASE = Offer("PostgreSQL database", "/db/new", "A database of your own, ready to connect to.")
 _WEBHOOK = Offer(
-    "Webhook inbox",
-    "/webhook/new",
-    "A URL that takes any request, and a page that shows each as it came.",
-    "coming next",
+    "Webhook inbox", "/webhook/new", "A URL that takes any request, and a page that shows each as it came."
 )
 _CACHE = Offer("Redis cache", "/cache/new", "A user and a key prefix of your own on a shared Redis.")
 _NO_REDIS = "not on this server: it has no Redis"
@@ -91,6 +88,8 @@ def _context() -> dict[str, Any]:
         "offers": offers(),
         "caches": has_redis(),
         "limits": limits,
+        "requests_stored": config.webhooks.requests_stored,
+        "longest_body": bytes_in_words(config.server.max_body_bytes),
         "default_ttl": in_words(limits.default_ttl),
         "default_ttl_seconds": int(limits.default_ttl.total_seconds()),
         "longest_ttl": in_words(limits.max_ttl),
@@ -108,6 +107,14 @@ def in_words(duration: timedelta) -> str:
     written = write_duration(duration)
     count, unit = written[:-1], {"h": "hour", "m": "minute", "s": "second"}[written[-1]]
     return f"{count} {unit}{'' if count == '1' else 's'}"
+
+
+def bytes_in_words(size: int) -> str:
+    """A size for people, exact: `1 MiB`, `100 KiB`, `1,000 bytes`."""
+    for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if size % unit == 0:
+            return f"{size // unit:,} {name}"
+    return f"{size:,} bytes"
 
 
 def with_policy(answer: Answer) -> Answer:

@@ -241,7 +241,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "provisioning.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "instantlite.admin.dashboard.dashboard",
 }
 
 # How long one idempotency key stands for one resource.

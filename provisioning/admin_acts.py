@@ -4,27 +4,23 @@ sentence.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Generic
 
 from django.contrib import messages
 
+from instantlite.admin.actions import Act, Outcome
+from instantlite.admin.acts import AT_ITS_LONGEST, EXTENSION, NOT_ACTIVE, expiring, extended, extending
 from instantlite.resource import Gone, LifetimeReached, State
 from provisioning import roles
-from provisioning.admin_actions import Act, Outcome, refused
 from provisioning.models.provisioned import Row, rows_of
 from provisioning.servers import ServerDown
-
-EXTENSION = timedelta(hours=24)
-
-_NOT_ACTIVE = "Left alone, it is not active"
 
 
 def _expire(row: Row) -> Outcome:
     try:
         roles.expire(row)
     except Gone:
-        return refused(_NOT_ACTIVE)
+        return NOT_ACTIVE
     row.refresh_from_db(fields=["state"])
     if row.state == State.GONE:
         return Outcome(messages.SUCCESS, "Expired and dropped")
@@ -34,11 +30,10 @@ def _expire(row: Row) -> Outcome:
 def _extend(row: Row) -> Outcome:
     # LifetimeReached says both "at its longest" and "expired"; an operator wants to know which.
     if not rows_of(type(row)).active().filter(pk=row.pk).exists():
-        return refused(_NOT_ACTIVE)
+        return NOT_ACTIVE
 
     def extend() -> Outcome:
-        expires = roles.extend(row, EXTENSION).expires_at
-        return Outcome(messages.SUCCESS, "Extended", f"expires {expires:%Y-%m-%d %H:%M:%S} UTC")
+        return extended(roles.extend(row, EXTENSION).expires_at)
 
     return _changing_the_role(row, extend)
 
@@ -56,9 +51,9 @@ def _changing_the_role(row: Row, change: Callable[[], Outcome]) -> Outcome:
     try:
         return change()
     except Gone:
-        return refused(_NOT_ACTIVE)
+        return NOT_ACTIVE
     except LifetimeReached:
-        return refused("Left alone, it lives for as long as limits.max_lifetime allows already")
+        return AT_ITS_LONGEST
     except ServerDown as error:
         row.note_down(str(error))
         return Outcome(messages.WARNING, "Recorded, and done as soon as its server answers")
@@ -79,22 +74,11 @@ class Acts(Generic[Row]):
 def acts_on(noun: str, kind: type[Row]) -> Acts[Row]:
     """The acts, worded for a `noun`."""
     return Acts[Row](
-        expire=Act(
-            name="expire",
-            title="Expire now",
-            warning=f"The {noun} is dropped at once, with everything in it, and connections to it end. "
-            "There is no way back.",
-            icon="delete_forever",
-            run=_expire,
-            dangerous=True,
+        expire=expiring(
+            _expire,
+            f"The {noun} is dropped at once, with everything in it, and connections to it end. There is no way back.",
         ),
-        extend=Act(
-            name="extend",
-            title="Extend by 24 h",
-            warning="The expiry moves by 24 hours, never past the longest lifetime that the configuration allows.",
-            icon="more_time",
-            run=_extend,
-        ),
+        extend=extending(_extend),
         rotate=Act(
             name="rotate",
             title="Rotate password",

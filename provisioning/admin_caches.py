@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 
-from provisioning.admin_actions import in_list, on_page
+from instantlite.admin.actions import in_list, on_page
+from instantlite.admin.display import NOTHING, badge
+from instantlite.admin.lists import ExpiryFilter, OwnerFilter
 from provisioning.admin_acts import acts_on
-from provisioning.admin_display import NOTHING, badge
-from provisioning.admin_lists import ExpiryFilter, OwnerFilter
 from provisioning.admin_provisioned import ProvisionedAdmin
 from provisioning.models import Cache
 

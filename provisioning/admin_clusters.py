@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
+from instantlite.admin.actions import Act, ActingAdmin, Outcome, in_list, on_page, refused
+from instantlite.admin.display import NOTHING, badge, moment, state_badge
 from instantlite.resource import State
-from provisioning.admin_actions import Act, ActingAdmin, Outcome, in_list, on_page, refused
-from provisioning.admin_display import NOTHING, badge, moment, state_badge
 from provisioning.models import Cluster, Database
 
 

@@ -5,12 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from instantlite.admin.actions import in_list, on_page
+from instantlite.admin.display import moment
+from instantlite.admin.lists import ExpiryFilter, OwnerFilter
 from instantlite.resource import State
 from provisioning import usage
-from provisioning.admin_actions import in_list, on_page
 from provisioning.admin_acts import acts_on
-from provisioning.admin_display import moment
-from provisioning.admin_lists import ExpiryFilter, OwnerFilter
 from provisioning.admin_provisioned import ProvisionedAdmin
 from provisioning.models import Database
 

@@ -1,7 +1,7 @@
-"""The first page of admin: how many databases live where, what the pool holds, what came and went today.
+"""On admin's first page: how many databases live where, what the pool holds, what came and went today.
 
 Five statements, and one more where there are caches, each answered by an index over the rows that are alive or of the
-last day, and at most once in CACHE_SECONDS per process (or per installation, where Redis holds the cache).
+last day.
 """
 
 import json
@@ -9,22 +9,37 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import ClassVar
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Now, TruncHour
-from django.http import HttpRequest
 from django.utils import timezone
 
+from instantlite.admin.dashboard import Section
 from instantlite.resource import State
 from provisioning import redis
 from provisioning.models import Cache, Cluster, Database
 
-CACHE_SECONDS = 5
-_CACHE_KEY = "provisioning.dashboard"
 HOURS = 24
+
+# Chart.js's options, whole: unfold takes either its own or these, and its own have no legend and no whole numbers.
+CHART_OPTIONS = json.dumps(
+    {
+        "animation": False,
+        "responsive": True,
+        "maintainAspectRatio": False,
+        "maxBarThickness": 14,
+        "plugins": {
+            "legend": {"align": "end", "labels": {"boxHeight": 8, "boxWidth": 8, "color": "#8b93a1"}},
+            "tooltip": {"mode": "index", "intersect": False},
+        },
+        "scales": {
+            "x": {"grid": {"display": False}, "ticks": {"color": "#8b93a1", "maxRotation": 0, "autoSkipPadding": 12}},
+            "y": {"beginAtZero": True, "suggestedMax": 4, "grid": {}, "ticks": {"color": "#8b93a1", "precision": 0}},
+        },
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,9 @@ class Dashboard:
     hours: tuple[datetime, ...]
     created: tuple[int, ...]
     reaped: tuple[int, ...]
-    caches: "CachesNow | None" = None
+    caches: CachesNow | None = None
+
+    chart_options: ClassVar[str] = CHART_OPTIONS
 
     @property
     def active(self) -> int:
@@ -105,37 +122,6 @@ class Dashboard:
                 ],
             }
         )
-
-
-# Chart.js's options, whole: unfold takes either its own or these, and its own have no legend and no whole numbers.
-CHART_OPTIONS = json.dumps(
-    {
-        "animation": False,
-        "responsive": True,
-        "maintainAspectRatio": False,
-        "maxBarThickness": 14,
-        "plugins": {
-            "legend": {"align": "end", "labels": {"boxHeight": 8, "boxWidth": 8, "color": "#8b93a1"}},
-            "tooltip": {"mode": "index", "intersect": False},
-        },
-        "scales": {
-            "x": {"grid": {"display": False}, "ticks": {"color": "#8b93a1", "maxRotation": 0, "autoSkipPadding": 12}},
-            "y": {"beginAtZero": True, "suggestedMax": 4, "grid": {}, "ticks": {"color": "#8b93a1", "precision": 0}},
-        },
-    }
-)
-
-
-def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """unfold's DASHBOARD_CALLBACK. Numbers are for those who may look at databases; others get the page without."""
-    context["title"] = "Dashboard"
-    if request.user.has_perm("provisioning.view_database"):
-        now = cache.get(_CACHE_KEY)
-        if not isinstance(now, Dashboard):  # nothing, or what an older version left in a shared cache
-            now = look()
-            cache.set(_CACHE_KEY, now, CACHE_SECONDS)
-        context |= {"dashboard": now, "chart": now.hourly_chart(), "chart_options": CHART_OPTIONS}
-    return context
 
 
 def look() -> Dashboard:
@@ -191,3 +177,6 @@ def _hourly(column: str, condition: Q, hours: tuple[datetime, ...]) -> tuple[int
     by_hour = recent.values_list(TruncHour(column, tzinfo=UTC)).annotate(number=Count("pk"))
     counted = dict(by_hour)
     return tuple(counted.get(hour, 0) for hour in hours)
+
+
+SECTION = Section("provisioned", "provisioning.view_database", Dashboard, look)

@@ -1,12 +1,15 @@
 """GET /: a screenful of text for curl, a page for a browser; and the page that a browser's error is."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import requests
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from instantlite.config import Rate
+from instantlite.landing import bytes_in_words
 from tests.service import Service
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -33,11 +36,37 @@ def test_a_browser_gets_a_page_in_which_every_address_is_this_servers(service: S
 @pytest.mark.parametrize("headers", [{}, PAGE])
 def test_what_is_not_served_is_said_not_to_be(service: Service, headers: dict[str, str]) -> None:
     text = service.get("/", headers=headers).text
-    assert text.count("coming next") == 1
     assert text.count("not on this server: it has no Redis") == 1
-    for path in ("/webhook/new", "/cache/new"):
-        assert f"POST {path}" in text
-        assert f"{service.url}{path}" not in text
+    assert "POST /cache/new" in text
+    assert f"{service.url}/cache/new" not in text
+
+
+def test_an_inbox_is_offered_with_a_first_request_and_its_limits(service: Service) -> None:
+    page = service.get("/", headers=PAGE).text
+    assert f"curl -X POST {service.url}/webhook/new" in page
+    assert ".receive_url inbox.json" in page
+    for text in (page, service.get("/").text):
+        for needed in ("inbox_url", "receive_url", "/webhook/new", "100", "1 MiB"):
+            assert needed in text, needed
+
+
+@pytest.mark.parametrize(("rate", "said"), [(Rate(7, timedelta(minutes=1)), True), (None, False)])
+@pytest.mark.parametrize("accept", ["text/plain", "text/html"])
+@pytest.mark.django_db
+def test_what_an_inbox_takes_is_said_where_it_is_limited(
+    client: Client, settings: Settings, accept: str, rate: Rate | None, said: bool
+) -> None:
+    limits = replace(settings.INSTANTLITE.limits, captures=rate)
+    settings.INSTANTLITE = replace(settings.INSTANTLITE, limits=limits)
+    text = client.get("/", headers={"accept": accept}).content.decode()
+    assert ("7 a minute" in text) is said
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1 << 20, "1 MiB"), (100 << 10, "100 KiB"), (1000, "1,000 bytes"), (3 << 30, "3,072 MiB")]
+)
+def test_a_size_is_said_exactly(size: int, words: str) -> None:
+    assert bytes_in_words(size) == words
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "text/html"])
@@ -48,7 +77,6 @@ def test_with_redis_caches_are_offered(client: Client, settings: Settings, accep
     settings.INSTANTLITE = replace(settings.INSTANTLITE, redis=redis)
     text = client.get("/", headers={"accept": accept}).content.decode()
     assert "no Redis" not in text
-    assert text.count("coming next") == 1
     assert "25 MB" in text
     if accept == "text/plain":
         assert len(text.splitlines()) <= 24

@@ -57,7 +57,7 @@ def test_a_copy_button_puts_the_exact_line_on_the_clipboard(visit: Visit, servic
 def test_only_what_is_served_can_be_copied(visit: Visit) -> None:
     labels = [button.get_attribute("aria-label") for button in visit.page.get_by_role("button").all()]
     assert "Copy: PostgreSQL database" in labels
-    assert "Copy: Webhook inbox" not in labels
+    assert "Copy: Webhook inbox" in labels
     assert "Copy: Redis cache" not in labels
 
 

@@ -80,11 +80,14 @@ def start(up: list[Up], data: Path, port: int) -> tuple[Up, str]:
     return one, one.banner()
 
 
-def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(folder: Path, up: list[Up]) -> None:
+def test_a_newcomer_gets_a_database_and_an_inbox_and_finds_them_again_after_a_restart(
+    folder: Path, up: list[Up]
+) -> None:
     port, data = free_port(), folder / "data"
     first, banner = start(up, data, port)
     assert f"http://localhost:{port}" in banner
     assert f"curl -X POST http://localhost:{port}/db/new" in banner
+    assert f"curl -X POST http://localhost:{port}/webhook/new" in banner
     password = re.search(r"user admin, password (\S+)", banner)
     assert password is not None
 
@@ -95,6 +98,8 @@ def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(folder: P
         tenant.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     login = requests.get(f"http://localhost:{port}/admin/login/", timeout=10)
     assert login.status_code == 200
+    inbox = requests.post(f"http://localhost:{port}/webhook/new", timeout=30).json()
+    assert requests.post(f"{inbox['receive_url']}/a", "a body", timeout=10).status_code == 200
 
     assert first.end(signal.SIGINT) == (0, "")
     with pytest.raises(psycopg.OperationalError):
@@ -105,6 +110,8 @@ def test_a_newcomer_gets_a_database_and_finds_it_again_after_a_restart(folder: P
     with psycopg.connect(made["connection_url"]) as tenant:
         assert tenant.execute("SELECT answer FROM kept").fetchone() == (42,)
     assert requests.get(f"http://localhost:{port}/db/{made['token']}", timeout=10).status_code == 200
+    (kept,) = requests.get(f"{inbox['status_url']}/requests", timeout=10).json()["items"]
+    assert (kept["path"], kept["size"]) == ("/a", 6)
     assert second.end(signal.SIGTERM) == (0, "")
     addresses = embedded.urls(data)
     assert addresses is not None

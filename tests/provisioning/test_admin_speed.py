@@ -1,16 +1,14 @@
 """Admin over a long table: as many statements as over a short one, and each over an index."""
 
-import json
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from provisioning import admin_lists
+from instantlite.admin.lists import BoundedPaginator
 from provisioning.models import Cluster, Database
+from tests.plans import explain
 
 pytestmark = pytest.mark.usefixtures("platform")
 
@@ -45,17 +43,6 @@ def statements(operator: Client, path: str) -> list[str]:
     return [query["sql"] for query in seen.captured_queries]
 
 
-def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for inner in plan.get("Plans", []) for node in nodes(inner))]
-
-
-def explain(sql: str) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
-        (found,) = cursor.fetchone()
-    return nodes((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
-
-
 @pytest.mark.parametrize("query", ["", "?q=tomb-1", "?state__exact=gone", "?expiry=expired", "?owner=a"])
 def test_the_list_asks_as_often_of_many_rows_as_of_few(operator: Client, query: str) -> None:
     bury(1, 3)
@@ -73,7 +60,7 @@ def test_the_list_walks_the_primary_key_and_sorts_nothing(operator: Client) -> N
 
 
 def test_nothing_counts_past_the_bound(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_lists, "MOST_COUNTED", 60)
+    monkeypatch.setattr(BoundedPaginator, "most", 60)
     bury(1, 500)
     answer = operator.get(LIST)
     assert answer.context["cl"].result_count == 60

@@ -89,8 +89,12 @@ class CapturedRequest(models.Model):
     @property
     def message(self) -> Message:
         """The whole of it; reads headers and body if they were deferred."""
+        return self.with_body(bytes(self.body))
+
+    def with_body(self, body: bytes) -> Message:
+        """It with a body of the caller's: a part of its own, which then is not read."""
         pairs = tuple((name, value) for name, value in self.headers)
-        return Message(self.method, self.target, self.version, pairs, bytes(self.body))
+        return Message(self.method, self.target, self.version, pairs, body)
 
 
 def first_id(moment: datetime) -> UUID:

@@ -197,7 +197,8 @@ def _banner(port: int, password: str | None, *, caches: bool) -> str:
     return f"""
   instantlite is up          {site}
 
-  a database, now            curl -X POST {site}/db/new{cache}
+  a database, now            curl -X POST {site}/db/new
+  a webhook inbox, now       curl -X POST {site}/webhook/new{cache}
   administration             {site}/admin/
                              {secret}
   stop                       Ctrl-C

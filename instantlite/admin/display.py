@@ -47,3 +47,14 @@ def moment(when: datetime | None) -> str:
 def size(in_bytes: int | None) -> str:
     """Bytes in the unit that fits; nothing for a size that nobody has asked for yet."""
     return NOTHING if in_bytes is None else str(filesizeformat(in_bytes)).replace("\xa0", " ")
+
+
+def block(text: str, *, wrap: bool = True) -> SafeString:
+    """Lines of text as they are, a stranger's too; longer ones are broken, or scrolled to where columns matter."""
+    broken = "white-space: pre-wrap; overflow-wrap: anywhere"
+    # Of no width of its own, so that it scrolls and not the page.
+    scrolled = "white-space: pre; overflow-x: auto; width: 0; min-width: 100%"
+    # unfold's stylesheet has only the classes that unfold uses.
+    return format_html(
+        '<pre class="font-mono text-sm" dir="auto" style="{}">{}</pre>', broken if wrap else scrolled, text
+    )

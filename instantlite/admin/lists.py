@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
@@ -11,18 +11,20 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
+from instantlite.admin.base import ModelAdmin
 from instantlite.resource import State
-from provisioning.admin_base import ModelAdmin
-from provisioning.models.provisioned import Row
 
-# A count visits every row that it counts; a million tombstones need not be counted to show the newest fifty.
-MOST_COUNTED = 10_000
+Row = TypeVar("Row", bound=Model)
+
+FINGERPRINT_LENGTH = 22
 
 
 class BoundedPaginator(Paginator[Model]):
-    """Counts to MOST_COUNTED and no further; older rows are reached with a filter or a search."""
+    """Counts to `most` and no further; older rows are reached with a filter or a search."""
 
     template_name = "admin/pagination_bounded.html"
+    # A count visits every row that it counts; a million tombstones need not be counted to show the newest fifty.
+    most = 10_000
     # Whether there are more rows than `count`; known once `count` is.
     more = False
 
@@ -32,9 +34,9 @@ class BoundedPaginator(Paginator[Model]):
         if not hasattr(self, "_counted"):
             rows = self.object_list
             assert isinstance(rows, QuerySet), "a change list pages a queryset"  # noqa: S101 — tells mypy
-            found = rows.order_by()[: MOST_COUNTED + 1].count()
-            self.more = found > MOST_COUNTED
-            self._counted = min(found, MOST_COUNTED)
+            found = rows.order_by()[: self.most + 1].count()
+            self.more = found > self.most
+            self._counted = min(found, self.most)
         return self._counted
 
 
@@ -66,12 +68,11 @@ class ExpiryFilter(SimpleListFilter):
         return queryset.filter(wanted) if wanted else queryset
 
 
-class OwnerFilter(SimpleListFilter):
-    """A fingerprint, typed or followed from a row: there are as many owners as clients, too many to list."""
+class TextFilter(SimpleListFilter):
+    """A word, typed or followed from a row, where there are too many to list."""
 
-    title = "owner"
-    parameter_name = "owner"
     template = "admin/filter_text.html"
+    placeholder = ""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         # Django leaves a filter without lookups out of the page.
@@ -80,7 +81,7 @@ class OwnerFilter(SimpleListFilter):
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """One "choice": what was typed, and the other parameters that the form has to carry along."""
         others = changelist.get_filters_params()
-        others.pop(self.parameter_name, None)
+        others.pop(self.parameter_name or "", None)
         if changelist.query:
             others["q"] = [changelist.query]
         carried = [(name, value) for name, values in others.items() for value in values]
@@ -88,10 +89,23 @@ class OwnerFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         typed = (self.value() or "").strip()
-        if not typed:
-            return queryset
+        return self.matching(queryset, typed) if typed else queryset
+
+    def matching(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
+        """The rows that `typed`, which is not empty, stands for."""
+        raise NotImplementedError
+
+
+class OwnerFilter(TextFilter):
+    """A fingerprint or its start: there are as many owners as clients."""
+
+    title = "owner"
+    parameter_name = "owner"
+    placeholder = "Fingerprint, or its start"
+
+    def matching(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
         # A whole fingerprint is an equality, which the index answers.
-        whole = len(typed) == 22
+        whole = len(typed) == FINGERPRINT_LENGTH
         return queryset.filter(fingerprint=typed) if whole else queryset.filter(fingerprint__startswith=typed)
 
 

@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.enums import ActionVariant
 
-from provisioning.admin_base import ModelAdmin, page_action
+from instantlite.admin.base import ModelAdmin, page_action
 
 # Each object costs a round trip or a few to its cluster, one after the other, within one request.
 MOST_AT_ONCE = 100
@@ -53,6 +53,8 @@ class Act(Generic[Row]):
     icon: str
     run: Callable[[Row], Outcome]
     dangerous: bool = False
+    # The object is gone afterwards, and its page with it.
+    removes: bool = False
 
 
 class ActingAdmin(ModelAdmin[Row]):
@@ -74,6 +76,10 @@ class ActingAdmin(ModelAdmin[Row]):
         """Django's own permission to change the model."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
+    def path(self, page: str, *arguments: str) -> str:
+        """The path of one of this model's pages: "changelist", or "change" of an object."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=arguments)
+
     def facts(self, row: Row) -> str:
         """What tells one object from another on the page that asks."""
         raise NotImplementedError
@@ -87,21 +93,19 @@ class ActingAdmin(ModelAdmin[Row]):
         if request.POST.get("confirmed") == "yes":
             self.carry_out(request, act, chosen)
             return None
-        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        return self._ask(
-            request, act, chosen, back, {ACTION_CHECKBOX_NAME: [row.pk for row in chosen], "action": action}
-        )
+        selection = {ACTION_CHECKBOX_NAME: [row.pk for row in chosen], "action": action}
+        return self._ask(request, act, chosen, self.path("changelist"), selection)
 
     def single(self, request: HttpRequest, object_id: str, act: Act[Row]) -> HttpResponse:
         """The button on an object's page: GET asks, POST acts."""
         row = self.get_object(request, unquote(object_id))
-        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(object_id)])
+        back = self.path("change", quote(object_id))
         if row is None:
             self.message_user(request, "It is not there any more.", messages.WARNING)
             return HttpResponseRedirect(reverse("admin:index"))
         if request.method == "POST":
             self.carry_out(request, act, [row])
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(self.path("changelist") if act.removes else back)
         return self._ask(request, act, [row], back, {})
 
     def carry_out(self, request: HttpRequest, act: Act[Row], rows: Iterable[Row]) -> None:
