@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import URLPattern, re_path
 
 from webhooks.api import CapturedRequestViewSet, EndpointViewSet
+from webhooks.page_urls import PAGES
 
 # Looked up whatever it looks like, so that a mistyped one is told "not_found" and not a path's 404.
 _TOKEN = r"(?P<token>[^/]+)"  # noqa: S105 — a pattern
@@ -33,4 +34,5 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_REQUEST}/parts/(?P<number>[0-9]+)/?$", _requests(get="part"), name="webhook-part"),
     re_path(rf"{_REQUEST}/har/?$", _requests(get="har"), name="webhook-har"),
     re_path(rf"{_REQUEST}/curl/?$", _requests(get="curl"), name="webhook-curl"),
+    *PAGES,
 ]
