@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 # Beyond these the text is shown as it came. RFC 8259, section 9, lets a reader set such limits.
 MAX_DEPTH = 60
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 # Reading into Python's values takes up to some thirty times the size of the text.
 _MAX_CHECKED = 2 * 1024 * 1024
 

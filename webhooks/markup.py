@@ -26,7 +26,7 @@ from django.utils.safestring import SafeString, mark_safe
 from webhooks import json_text, xml_text
 from webhooks.bodies import Body
 
-# More lines than these make a browser slow: then it is indented text without any elements.
+# More lines than these, or twice as many attributes, make a browser slow: then it is text, indented only.
 MAX_LINES = 5_000
 # Indenting may make much out of little (sixty levels around a million numbers): then the text stays as it came.
 MAX_CHARACTERS = 4 * 1024 * 1024
@@ -77,7 +77,7 @@ def xml_markup(text: str) -> SafeString:
     lines = _bounded(xml_text.layout(found))
     if lines is None:
         return text_markup(text)
-    if len(lines) > MAX_LINES:
+    if len(lines) > MAX_LINES or text.count("=") > 2 * MAX_LINES:
         return text_markup("\n".join(map(str, lines)))
     rows = format_html_join(
         "\n", "{}{}", (("  " * line.depth, _joined(map(_xml_token, line.tokens))) for line in lines)

@@ -51,8 +51,14 @@ class _Matcher:
     def __init__(self, left: Sequence[str], right: Sequence[str], budget: int) -> None:
         # Numbers for lines: comparing two long ones that differ at their ends would take a pass each time.
         numbers: dict[str, int] = {}
-        self.left = [numbers.setdefault(line, len(numbers)) for line in left]
-        self.right = [numbers.setdefault(line, len(numbers)) for line in right]
+        lefts = [numbers.setdefault(line, len(numbers)) for line in left]
+        rights = [numbers.setdefault(line, len(numbers)) for line in right]
+        # Only lines that both sides have can match: the others are left out, and would cost an edit each.
+        both = set(lefts) & set(rights)
+        self.left_places = [index for index, line in enumerate(lefts) if line in both]
+        self.right_places = [index for index, line in enumerate(rights) if line in both]
+        self.left = [lefts[index] for index in self.left_places]
+        self.right = [rights[index] for index in self.right_places]
         self.budget = budget
         self.pairs: list[tuple[int, int]] = []
         self.exact = True
@@ -66,10 +72,12 @@ class _Matcher:
             self.budget -= gap.left_end - gap.left + gap.right_end - gap.right
             anchors = self._anchors(gap) if self.budget > 0 else []
             if anchors:
-                gaps.extend(self._between(gap, anchors))
+                # The start first, should the budget not suffice: that is what is read first.
+                gaps.extend(reversed(self._between(gap, anchors)))
             elif self.budget <= 0 or not self._myers(gap):
                 self.exact = False
-        return Matches(_blocks(sorted(self.pairs)), self.exact)
+        pairs = [(self.left_places[left], self.right_places[right]) for left, right in sorted(self.pairs)]
+        return Matches(_blocks(pairs), self.exact)
 
     def _trimmed(self, gap: _Gap) -> _Gap:
         """Without what both sides start and end with, which is matched."""

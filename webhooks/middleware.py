@@ -22,4 +22,7 @@ class ReceiveMiddleware:
         if not request.path_info.startswith(RECEIVE_PATH):
             return self.get_response(request)
         key = request.path_info[len(RECEIVE_PATH) :].partition("/")[0]
-        return views.receive(request, key)
+        answer = views.receive(request, key)
+        # CommonMiddleware would set it. Without it gunicorn sends chunks: two more writes, each a packet.
+        answer["Content-Length"] = str(len(answer.content))
+        return answer

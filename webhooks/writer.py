@@ -17,12 +17,13 @@ from webhooks.capture import Capture
 
 log = logging.getLogger("instantlite.ingest")
 
-# The function is in migration 0001. Bodies travel as they are (%b): as text they would be twice as long.
+# The function is in migration 0001. Arrays travel in binary (%b): as text each quote in headers is escaped, and
+# bodies are twice as long.
 _CAPTURE = """
 SELECT place, verdict, coalesce(request_id, '00000000-0000-0000-0000-000000000000'), coalesce(wait_us, 0), answer
 FROM webhooks_capture(
-    %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]::inet[], %s::bigint[], %s::boolean[],
-    %s::text[], %b::bytea[], %s::bigint[], %s::bigint, %s::bigint, clock_timestamp())
+    %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]::inet[], %b::bigint[], %b::boolean[],
+    %b::text[], %b::bytea[], %b::bigint[], %s::bigint, %s::bigint, clock_timestamp())
 """
 
 # A batch that waits for a lock, or a server that is stuck: given up, which undoes it, and tried again.

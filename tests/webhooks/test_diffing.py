@@ -165,6 +165,14 @@ def test_what_is_beyond_the_shown_bytes_still_differs() -> None:
     assert any("64 KiB" in note for note in body.notes)
 
 
+def test_lines_of_one_side_only_cost_nothing() -> None:
+    left = [line for number in range(5_000) for line in (f"left {number}", "same")]
+    right = [line for number in range(5_000) for line in (f"right {number}", "same")]
+    found = matching.match(left, right)
+    assert found.exact
+    assert len(found.blocks) == 5_000
+
+
 def test_a_diff_beyond_the_limits_says_so() -> None:
     left = "\n".join(str(number % 7) for number in range(diffing.MAX_LINES + 1))
     right = "\n".join(str(number * number % 11) for number in range(diffing.MAX_LINES + 1))

@@ -218,6 +218,11 @@ def test_what_is_no_xml_is_text(text: str) -> None:
     assert shown(xml_markup(text)) == text
 
 
+def test_xml_of_many_attributes_is_text() -> None:
+    text = "<a>\n  <b" + " c='d'" * 100_000 + "/>\n</a>"
+    assert xml_markup(text) == text_markup(text)
+
+
 def test_a_billion_laughs_are_not_told() -> None:
     entities = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
     text = f'<!DOCTYPE l [<!ENTITY l0 "lol">{entities}]><l>&l9;</l>'

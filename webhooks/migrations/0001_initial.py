@@ -10,8 +10,9 @@ Raw SQL: Django knows no partitions, no functions and no storage parameters.
 - fillfactor: every batch is an UPDATE of its endpoints' rows, which stays within the page where there is room.
 
 webhooks_capture(…) takes in one batch: arrays with an element for each request. In the order of their ids, so that no
-two batches wait for each other, it locks each endpoint, asks whether it is active, charges its limit (unless
-`emission` is null: no limit, or it was charged in Redis), makes the ids, inserts, counts and notifies. An id is later
+two batches wait for each other, it locks the endpoints, asks which are active, charges their limits (unless
+`emission` is null: no limit, or it was charged in Redis), makes the ids, inserts, counts and notifies: a statement each
+for the whole batch, because two instances' batches for one endpoint wait for each other. An id is later
 than the newest one of its endpoint, whose row stays locked until the commit: for one endpoint, the order of ids is the
 order of commits, which is what lets a stream resume after an id without a gap.
 
@@ -82,54 +83,78 @@ CREATE FUNCTION webhooks_capture(
     endpoints uuid[], methods text[], targets text[], versions text[], content_types text[], clients inet[],
     sizes bigint[], too_large boolean[], headers text[], bodies bytea[], waited_us bigint[],
     emission bigint, tolerance bigint, moment timestamptz
-) RETURNS TABLE (place int, verdict text, request_id uuid, wait_us bigint, answer jsonb) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (place bigint, verdict text, request_id uuid, wait_us bigint, answer jsonb) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     now_us CONSTANT bigint := date_part('epoch', moment) * 1000000;
-    e record;
-    places int[];
+    -- Of each endpoint that exists, in the order of their ids.
+    known uuid[];
+    actives boolean[];
+    answers jsonb[];
+    bases bigint[];
+    taken int[];
+    waits bigint[];
+    -- Of each request, in the order of `endpoints`; null where it is not stored.
     ids uuid[];
-    taken int;
-    wait bigint;
-    base bigint;
+    full_again boolean;
 BEGIN
-    FOR e IN
-        SELECT w.id, w.state = 'active' AND w.expires_at > moment AS active, w.requests_stored, w.stored,
-            w.newest_us, w.answer
+    SELECT array_agg(e.id ORDER BY e.id), array_agg(e.active ORDER BY e.id), array_agg(e.answer ORDER BY e.id),
+        array_agg(greatest(now_us, e.newest_us + 1) ORDER BY e.id)
+    INTO known, actives, answers, bases
+    FROM (
+        SELECT w.id, w.state = 'active' AND w.expires_at > moment AS active, w.answer, w.newest_us
         FROM webhooks_endpoint w WHERE w.id = ANY (endpoints) ORDER BY w.id FOR UPDATE
-    LOOP
-        places := array(SELECT p FROM unnest(endpoints) WITH ORDINALITY AS u(x, p) WHERE x = e.id ORDER BY p);
-        IF NOT e.active THEN
-            RETURN QUERY SELECT p, 'gone', NULL::uuid, NULL::bigint, NULL::jsonb FROM unnest(places) p;
-            CONTINUE;
-        END IF;
-        taken := cardinality(places);
-        IF emission IS NOT NULL THEN
-            SELECT t.taken, t.wait_us INTO taken, wait
-            FROM ratelimit_take('captures:' || e.id, cardinality(places), emission, tolerance, moment) t;
-            IF taken < cardinality(places) THEN
-                RETURN QUERY SELECT places[i], 'limited', NULL::uuid, wait, NULL::jsonb
-                FROM generate_series(taken + 1, cardinality(places)) i;
-                CONTINUE WHEN taken = 0;
-            END IF;
-        END IF;
-        base := greatest(now_us, e.newest_us + 1);
-        ids := array(SELECT webhooks_uuid7(base + i) FROM generate_series(0, taken - 1) i);
-        INSERT INTO webhooks_capturedrequest
-            (id, endpoint_id, received_at, method, target, version, content_type, client, size, too_large, headers, body)
-        SELECT ids[i], e.id, moment - make_interval(secs => waited_us[places[i]] / 1e6), methods[places[i]],
-            targets[places[i]], versions[places[i]], content_types[places[i]], clients[places[i]], sizes[places[i]],
-            too_large[places[i]], headers[places[i]]::jsonb, bodies[places[i]]
-        FROM generate_series(1, taken) i;
-        UPDATE webhooks_endpoint SET captured = captured + taken, stored = stored + taken, newest_us = base + taken - 1
-        WHERE id = e.id;
-        PERFORM pg_notify('instantlite_captures', e.id || ' ' || ids[taken]);
-        -- Well beyond what it keeps: the housekeepers are told, once for each time that it has filled up again.
-        IF e.stored <= e.requests_stored * 1.5 + 20 AND e.stored + taken > e.requests_stored * 1.5 + 20 THEN
-            PERFORM pg_notify('instantlite_wake', '');
-        END IF;
-        RETURN QUERY SELECT places[i], 'stored', ids[i], NULL::bigint, e.answer FROM generate_series(1, taken) i;
-    END LOOP;
+    ) e;
+    IF known IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(CASE WHEN k.active THEN u.number ELSE 0 END ORDER BY k.id) INTO taken
+    FROM unnest(known, actives) k (id, active)
+    JOIN (SELECT x AS id, count(*)::int AS number FROM unnest(endpoints) x GROUP BY x) u USING (id);
+    IF emission IS NOT NULL THEN
+        SELECT t.taken, t.wait_us INTO taken, waits
+        FROM ratelimit_take(
+            array(SELECT 'captures:' || id FROM unnest(known) id ORDER BY id), taken, emission, tolerance, moment) t;
+    END IF;
+    ids := array(
+        SELECT CASE WHEN u.nth <= k.taken THEN webhooks_uuid7(k.base + u.nth - 1) END
+        FROM (
+            SELECT id, p, row_number() OVER (PARTITION BY id ORDER BY p) AS nth
+            FROM unnest(endpoints) WITH ORDINALITY x (id, p)
+        ) u
+        LEFT JOIN unnest(known, taken, bases) k (id, taken, base) USING (id)
+        ORDER BY u.p
+    );
+    INSERT INTO webhooks_capturedrequest
+        (id, endpoint_id, received_at, method, target, version, content_type, client, size, too_large, headers, body)
+    SELECT u.id, u.endpoint_id, moment - make_interval(secs => u.waited / 1e6), u.method, u.target, u.version,
+        u.content_type, u.client, u.size, u.large, u.headers::jsonb, u.body
+    FROM unnest(ids, endpoints, waited_us, methods, targets, versions, content_types, clients, sizes, too_large, headers,
+            bodies)
+        u (id, endpoint_id, waited, method, target, version, content_type, client, size, large, headers, body)
+    WHERE u.id IS NOT NULL;
+    WITH counted AS (
+        UPDATE webhooks_endpoint e
+        SET captured = e.captured + k.taken, stored = e.stored + k.taken, newest_us = k.base + k.taken - 1
+        FROM unnest(known, taken, bases) k (id, taken, base)
+        WHERE e.id = k.id AND k.taken > 0
+        RETURNING e.stored - k.taken AS before, e.stored AS now, e.requests_stored * 1.5 + 20 AS much
+    )
+    SELECT bool_or(before <= much AND now > much) INTO full_again FROM counted;
+    PERFORM pg_notify('instantlite_captures', newest.endpoint_id || ' ' || newest.id)
+    FROM (
+        SELECT DISTINCT ON (endpoint_id) endpoint_id, id FROM unnest(endpoints, ids) u (endpoint_id, id)
+        WHERE id IS NOT NULL ORDER BY endpoint_id, id DESC
+    ) newest;
+    -- Well beyond what one keeps: the housekeepers are told, once for each time that it has filled up again.
+    IF full_again THEN
+        PERFORM pg_notify('instantlite_wake', '');
+    END IF;
+    RETURN QUERY
+        SELECT u.p, CASE WHEN u.id IS NOT NULL THEN 'stored' WHEN k.active THEN 'limited' ELSE 'gone' END, u.id,
+            CASE WHEN u.id IS NULL AND k.active THEN k.wait END, CASE WHEN u.id IS NOT NULL THEN k.answer END
+        FROM unnest(endpoints, ids) WITH ORDINALITY u (endpoint_id, id, p)
+        JOIN unnest(known, actives, waits, answers) k (id, active, wait, answer) ON k.id = u.endpoint_id;
 END
 $$
 """
