@@ -199,7 +199,11 @@ const live = byId("live");
 let newest = links()[0]?.parentElement.id.slice(2) ?? "00000000-0000-0000-0000-000000000000";
 
 // The extension makes a new EventSource where the old one was closed for good, and that one knows no Last-Event-ID.
-htmx.createEventSource = (url) => new EventSource(`${url}${url.includes("?") ? "&" : "?"}after=${newest}`);
+htmx.createEventSource = (url) => {
+  const source = new EventSource(`${url}${url.includes("?") ? "&" : "?"}after=${newest}`);
+  source.addEventListener("gone", () => location.reload());
+  return source;
+};
 
 function state(word, name) {
   live.dataset.state = name;
@@ -221,7 +225,10 @@ document.body.addEventListener("htmx:sseMessage", (event) => {
   announce();
   const link = rowOf(event.detail.lastEventId)?.querySelector("a");
   // The first one is what everybody waits for.
-  if (link && wasEmpty && pane.querySelector("[data-pane=overview]") && !narrow.matches) link.click();
+  if (!link || !wasEmpty || narrow.matches || !pane.querySelector("[data-pane=overview]")) return;
+  // htmx takes hold of what it swapped in a moment later; until then a click would load a page.
+  htmx.process(link);
+  link.click();
 });
 
 function trim() {

@@ -14,6 +14,7 @@ from instantlite.fields import ExtendResource, NameField
 from instantlite.resource import LifetimeReached, Wish
 from ratelimit import clients, limits, throttling
 from webhooks import answer_form, endpoints, lists, views
+from webhooks.answer_fields import merged
 from webhooks.capture import Capture
 from webhooks.message import Message
 from webhooks.models import Endpoint
@@ -125,7 +126,7 @@ def _back(endpoint: Endpoint, below: str = "") -> HttpResponse:
 
 def _settings(request: HttpRequest, endpoint: Endpoint, **more: Any) -> HttpResponse:
     form = more.pop("form", None) or answer_form.filled(endpoint.answer)
-    wanted = more.pop("wanted", endpoint.answer)
+    wanted = merged(None, more.pop("wanted", endpoint.answer))
     newest = lists.requests_of(endpoint).newest_first().first()
     name = more.pop("name", None) or {"value": endpoint.name, "problem": ""}
     refused = bool(form.problems or name["problem"] or more.get("extend_problem"))
@@ -135,7 +136,7 @@ def _settings(request: HttpRequest, endpoint: Endpoint, **more: Any) -> HttpResp
         "settings",
         status=400 if refused else 200,
         form=form,
-        preview=None if wanted is None and form.problems else answer_form.preview(wanted, newest),
+        preview=None if form.problems else answer_form.preview(wanted, newest),
         is_preview="preview" in request.POST and not refused,
         name=name,
         longer=LONGER,

@@ -5,13 +5,15 @@ all of it works without a script. The token in the path opens the inbox: no page
 another site.
 """
 
+import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -25,7 +27,8 @@ from webhooks import diffing, downloads, lists, searching
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.showing import TABS, Detail, Moment, Row, Tab
 
-View: TypeAlias = Callable[..., HttpResponse]
+View: TypeAlias = Callable[..., HttpResponseBase]
+Page = TypeVar("Page", bound=HttpResponseBase)
 
 ROWS = 50
 
@@ -34,7 +37,7 @@ def of_inbox(view: View) -> View:
     """A view of one inbox: takes its token, hands the view an Endpoint, and answers for what is not there any more."""
 
     @wraps(view)
-    def answer(request: HttpRequest, token: str, **arguments: Any) -> HttpResponse:
+    def answer(request: HttpRequest, token: str, **arguments: Any) -> HttpResponseBase:
         try:
             return secret(view(request, endpoint_of(token), **arguments))
         except ApiError as error:
@@ -145,7 +148,16 @@ def page(request: HttpRequest, endpoint: Endpoint, pane: str, status: int = 200,
     name = {"found": "_found", "older": "_rows"}.get(wanted, "inbox")
     answer = render(request, f"webhooks/{name}.html", context, status=status)
     patch_vary_headers(answer, ["HX-Request", "HX-Target"])
+    if wanted == "found":
+        answer["HX-Replace-Url"] = _place(request, endpoint) + context["search"].link
     return answer
+
+
+def _place(request: HttpRequest, endpoint: Endpoint) -> str:
+    """Where the browser is within the inbox: a search leaves what is opened."""
+    base = f"/webhooks/{endpoint.token}"
+    current = urlsplit(request.headers.get("HX-Current-URL", "")).path
+    return current if re.fullmatch(rf"{re.escape(base)}/[0-9a-f-]{{36}}", current) else base
 
 
 def _found(endpoint: Endpoint, search: "searching.Search", now: Any) -> dict[str, Any]:
@@ -156,7 +168,7 @@ def _found(endpoint: Endpoint, search: "searching.Search", now: Any) -> dict[str
         if error.code is not errors.INVALID_REQUEST:
             raise
         return {"rows": [], "problem": error.message, "next": None}
-    rows = [Row(captured, now) for captured in listed.items]
+    rows = [Row(captured, now, search.link) for captured in listed.items]
     following = search.older(listed.next.before) if listed.next and listed.next.before else None
     return {"rows": rows, "problem": "", "next": following}
 
@@ -172,7 +184,7 @@ def _is_pane(target: str) -> bool:
     return target == "pane" or target.startswith("panel-")
 
 
-def secret(answer: HttpResponse) -> HttpResponse:
+def secret(answer: Page) -> Page:
     """A page that nobody keeps or finds. Its referrer stays with us by SECURE_REFERRER_POLICY."""
     answer["Cache-Control"] = "no-store"
     answer["X-Robots-Tag"] = "noindex"

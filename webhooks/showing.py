@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from webhooks import charsets, hexdump, markup, raw
 from webhooks.bodies import Body, form_fields
 from webhooks.message import Message, Pair
-from webhooks.models import CapturedRequest
+from webhooks.models import CapturedRequest, Endpoint
 from webhooks.multipart import Part
 
 Tab = Literal["body", "headers", "query", "raw"]
@@ -33,10 +33,17 @@ class Row:
 
     captured: CapturedRequest
     now: datetime
+    # What the list is searched for, as the end of a URL: going through it stays within it.
+    search: str = ""
 
     @property
     def id(self) -> UUID:
         return self.captured.id
+
+    @cached_property
+    def href(self) -> str:
+        """The page of this request; holds the inbox's token."""
+        return f"/webhooks/{Endpoint(id=self.captured.endpoint_id).token}/{self.id}{self.search}"
 
     @property
     def method(self) -> str:
@@ -147,6 +154,11 @@ class Detail:
     def query(self) -> tuple[Pair, ...]:
         """Names and values of the query, decoded as a form's are."""
         return form_fields(self.message.query.encode("latin-1", "replace")).fields
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is one to copy and to save."""
+        return not self.captured.too_large and bool(self.message.body)
 
     @property
     def kind(self) -> str:
