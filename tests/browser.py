@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Nothing of its own over the network, and no sandbox: it opens our pages only, as root in containers too.
@@ -38,8 +38,13 @@ def browser() -> Iterator[Browser]:
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
-    program = next(path for path in map(shutil.which, _NAMES) if path)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        chromium = launched(playwright)
         yield chromium
         chromium.close()
+
+
+def launched(playwright: Playwright) -> Browser:
+    """A browser that is installed, without a window."""
+    program = next(path for path in map(shutil.which, _NAMES) if path)
+    return playwright.chromium.launch(executable_path=program, args=_OPTIONS)

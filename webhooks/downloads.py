@@ -78,3 +78,18 @@ def _safe(answer: HttpResponse) -> HttpResponse:
     answer["X-Content-Type-Options"] = "nosniff"
     answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return answer
+
+
+def picture(captured: CapturedRequest) -> HttpResponse:
+    """A body that is a picture by its first bytes, for an `<img>`. Raises ApiError `not_found` for any other.
+
+    The media type is the one that the bytes show, never the sender's, and SVG is none of them. An `<img>` shows it
+    whatever the disposition; whoever opens the URL itself gets a file.
+    """
+    found = Body(captured.message)
+    if captured.too_large or found.picture is None:
+        raise ApiError(errors.NOT_FOUND, "The body is not a picture that is shown here.")
+    name = f"{captured.id}.{found.picture.partition('/')[2]}"
+    answer = _file(found.content.data, found.picture, name)
+    answer["Cross-Origin-Resource-Policy"] = "same-origin"
+    return answer

@@ -10,6 +10,7 @@ from django.urls import URLPattern, re_path
 
 from webhooks.api import CapturedRequestViewSet, EndpointViewSet
 from webhooks.streaming import StreamViewSet
+from webhooks.page_urls import PAGES
 
 # Looked up whatever it looks like, so that a mistyped one is told "not_found" and not a path's 404.
 _TOKEN = r"(?P<token>[^/]+)"  # noqa: S105 — a pattern
@@ -36,4 +37,5 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_REQUEST}/curl/?$", _requests(get="curl"), name="webhook-curl"),
     re_path(rf"^webhook/{_TOKEN}/events/?$", StreamViewSet.as_view({"get": "events"}), name="webhook-events"),
     re_path(rf"^webhook/{_TOKEN}/wait/?$", StreamViewSet.as_view({"get": "wait"}), name="webhook-wait"),
+    *PAGES,
 ]

@@ -32,7 +32,7 @@ def receive(request: HttpRequest, key: str) -> HttpResponse:
 
 def _receive(request: HttpRequest, key: str) -> HttpResponse:
     captured = capture.read(request, key)
-    stored = _store(captured)
+    stored = store(captured)
     if captured.too_large:
         raise errors.ApiError(
             errors.PAYLOAD_TOO_LARGE,
@@ -44,7 +44,8 @@ def _receive(request: HttpRequest, key: str) -> HttpResponse:
     return _response(answer)
 
 
-def _store(captured: Capture) -> Verdict:
+def store(captured: Capture) -> Verdict:
+    """What became of a request: it is committed. Raises ApiError where it is not."""
     try:
         verdict = ingest.submit(captured)
     except Busy:
