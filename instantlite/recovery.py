@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 
@@ -32,7 +32,7 @@ class RecoveryMiddleware:
         request_id = offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # Django's request takes any attribute
         answer = self.get_response(request)
-        if answer.status_code == 405 and not answer.headers.get("Content-Type", "").startswith("application/json"):
+        if isinstance(answer, HttpResponseNotAllowed):
             answer = _method_not_allowed(request, answer)
         answer["X-Request-Id"] = request_id
         return answer

@@ -186,6 +186,9 @@ WHITENOISE_MAX_AGE = 3600
 _https = _server.app_url.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
+# Only admin has sessions. Sent everywhere, the cookie of an operator who follows a link to a receive URL would be
+# captured, for the owner of that inbox to read.
+SESSION_COOKIE_PATH = "/admin/"
 CSRF_TRUSTED_ORIGINS = [_server.app_url]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"  # An admin or status URL can hold a token; it stays with us.

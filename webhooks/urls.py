@@ -9,8 +9,8 @@ from typing import Any
 from django.urls import URLPattern, re_path
 
 from webhooks.api import CapturedRequestViewSet, EndpointViewSet
-from webhooks.streaming import StreamViewSet
 from webhooks.page_urls import PAGES
+from webhooks.streaming import StreamViewSet
 
 # Looked up whatever it looks like, so that a mistyped one is told "not_found" and not a path's 404.
 _TOKEN = r"(?P<token>[^/]+)"  # noqa: S105 — a pattern
