@@ -118,6 +118,29 @@ class TestBrokenOff:
 
 
 class TestConnections:
+    def test_requests_in_one_packet_do_not_show_in_each_other(self, inbox: Inbox) -> None:
+        """Also one without any header line, whose head would be the one before it."""
+        start = f"POST {inbox.path}"
+        requests = [
+            f"{start}/1 HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nContent-Length: 3\r\n\r\none",
+            f"{start}/2 HTTP/1.1\r\n\r\n",
+            f"{start}/3 HTTP/1.1\r\nx-three: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthree\r\n0\r\nT: t\r\n\r\n",
+            f"{start}/4 HTTP/1.1\r\n\r\n",
+            f"PUT {inbox.path}/5 HTTP/1.1\r\nConnection: close\r\nX-One: 5\r\n\r\n",
+        ]
+        with wire(inbox.service.port) as connection:
+            connection.send("".join(requests).encode())
+            answers = [connection.answer() for _ in requests]
+        assert [answer.status for answer in answers] == [200] * 5
+        assert [answer.json()["id"] for answer in answers] == [str(row.id) for row in inbox.rows()]
+        assert [(message.target[-1], message.headers, message.body) for message in inbox.messages()] == [
+            ("1", (("Host", "a"), ("X-One", "1"), ("Content-Length", "3")), b"one"),
+            ("2", (), b""),
+            ("3", (("x-three", "3"), ("Transfer-Encoding", "chunked")), b"three"),
+            ("4", (), b""),
+            ("5", (("Connection", "close"), ("X-One", "5")), b""),
+        ]
+
     def test_connections_that_take_turns_do_not_show_in_each_other(self, inbox: Inbox) -> None:
         """Each has sent its head before any has sent its body."""
         connections = [Wire(inbox.service.port) for _ in range(20)]
