@@ -86,6 +86,15 @@ class TestTooLarge:
     def test_a_byte_more_in_chunks_is_the_same_of_unknown_size(self, inbox: Inbox) -> None:
         self.assert_stub(inbox, in_chunks(inbox, b"x" * limit_bytes(), b"y"), None)
 
+    @pytest.mark.parametrize("zeros", ["", "0" * 30])
+    def test_a_length_beyond_every_column_is_one_too(self, inbox: Inbox, zeros: str) -> None:
+        """What the sender says, as far as a bigint goes; its body is not waited for."""
+        self.assert_stub(inbox, post(inbox, b"", f"Content-Length: {zeros}{10**25}".encode()), 2**63 - 1)
+
+    def test_zeros_before_a_length_make_it_no_larger(self, inbox: Inbox) -> None:
+        assert post(inbox, b"hi", b"Content-Length: " + b"0" * 40 + b"2").status == 200
+        assert [(row.size, row.body) for row in inbox.rows()] == [(2, b"hi")]
+
 
 class TestBrokenOff:
     def cut(self, inbox: Inbox, sent: bytes) -> Answer | None:
