@@ -22,4 +22,8 @@ class ReceiveMiddleware:
         if not request.path_info.startswith(RECEIVE_PATH):
             return self.get_response(request)
         key = request.path_info[len(RECEIVE_PATH) :].partition("/")[0]
-        return views.receive(request, key)
+        answer = views.receive(request, key)
+        # As CommonMiddleware does, or gunicorn would send it in chunks (RFC 9110, section 8.6: a 204 has none).
+        if answer.status_code not in (204, 304):
+            answer.headers.setdefault("Content-Length", str(len(answer.content)))
+        return answer

@@ -178,6 +178,14 @@ class TestConnections:
             assert connection.answer().status == 200
         assert [row.method for row in inbox.rows()] == ["HEAD", "POST", "GET"]
 
+    def test_an_answer_says_how_long_it_is(self, inbox: Inbox) -> None:
+        """So a connection of HTTP/1.0, which knows no chunks, can be kept too."""
+        with wire(inbox.service.port) as connection:
+            for path in (inbox.path, "/webhook/receive/unknown"):
+                connection.send(f"POST {path} HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n".encode())
+                answer = connection.answer()
+                assert int(answer.headers["content-length"]) == len(answer.body) > 0
+
     def test_a_head_in_single_bytes_is_put_together(self, inbox: Inbox) -> None:
         with wire(inbox.service.port) as connection:
             for byte in f"POST {inbox.path} HTTP/1.1\r\nX: yz\r\nContent-Length: 2\r\n\r\nhi".encode():
