@@ -202,6 +202,16 @@ class TestClients:
     def test_without_trusted_proxies_it_is_who_connects(self, inbox: Inbox) -> None:
         assert self.client(inbox, b"198.51.100.1") == "127.0.0.1"
 
+    def test_behind_them_it_is_the_nearest_that_none_of_them_is(self, own_service: Service) -> None:
+        own_service.settings |= {"TRUSTED_PROXIES": "127.0.0.0/8,10.0.0.0/8", "WEB_CONCURRENCY": "1"}
+        inbox = Inbox.of(own_service.start())
+        assert self.client(inbox, b"203.0.113.7, 198.51.100.1, 10.1.2.3") == "198.51.100.1"
+        assert self.client(inbox, b"203.0.113.7", b"2001:db8::1", b"10.1.2.3") == "2001:db8::1"
+        assert self.client(inbox, b"nonsense") == "127.0.0.1"
+        # An interface of the machine that saw it, which is nobody's address (RFC 4007, section 11).
+        assert self.client(inbox, b"fe80::1%eth0") == "fe80::1"
+        assert len(inbox.messages()[0].headers) == 2
+
 
 def test_an_unknown_key_is_a_404_in_the_one_shape(inbox: Inbox) -> None:
     for path in (
