@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.ratelimit.conftest import own_redis, with_redis
 from tests.service import Service
 from tests.webhooks import sending
 from webhooks import views
 from webhooks.ingest import Ingest
 from webhooks.models import Endpoint
+
+__all__ = ["endpoint", "inbox", "ingest", "own_redis", "with_redis"]
 
 
 @pytest.fixture

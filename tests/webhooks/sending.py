@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg
@@ -108,6 +109,11 @@ def endpoint(**columns: Any) -> Endpoint:
     made.save(force_insert=True)
     made.refresh_from_db()
     return made
+
+
+def path_of(endpoint: Endpoint) -> str:
+    """That of its receive URL."""
+    return urlsplit(endpoint.receive_url).path
 
 
 def capture(endpoint_id: UUID, body: bytes = b"", **parts: Any) -> Capture:
