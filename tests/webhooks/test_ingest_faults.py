@@ -124,4 +124,14 @@ class TestAway:
         assert len(senders.stored()) == 1
         assert bodies(endpoint) == [b"0"]
 
+    def test_a_server_that_vanishes_is_noticed(self, ingest: Ingest, endpoint: Endpoint) -> None:
+        """The kernel asks whether it is there; by default after two hours."""
+        ingest.submit(capture(endpoint.pk))
+        connection = ingest._writer._connection
+        assert connection
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            assert same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            assert [same.getsockopt(socket.IPPROTO_TCP, one) for one in options] == [4, 2, 3, 10_000]
+
 
