@@ -92,9 +92,7 @@ class Writer:
             raise Unacceptable(str(error)) from error
         except psycopg.Error as error:
             self.close()
-            # Where the server itself says what went wrong, it has undone the statement.
-            kind = Unsure if error.sqlstate is None else NotCommitted
-            raise kind(_first_line(error)) from error
+            raise (NotCommitted if _is_undone(error) else Unsure)(_first_line(error)) from error
 
     def _execute_alone(self, statement: str) -> None:
         try:
@@ -112,6 +110,16 @@ class Writer:
             except psycopg.Error as error:
                 raise NotCommitted(_first_line(error)) from error
         return self._connection
+
+
+def _is_undone(error: psycopg.Error) -> bool:
+    """Whether the server itself has said that it undid the statement.
+
+    ERROR and FATAL (a backend that is terminated) abort the transaction, and are not raised once it is committed. A
+    PANIC can be about the commit itself, whose record recovery then finds or not. Without a word, as from a server that
+    was killed, nothing is known; nor by the warning of a backend that is told to quit, which arrives as no error.
+    """
+    return error.diag.severity_nonlocalized in ("ERROR", "FATAL")
 
 
 def _has_news(connection: psycopg.Connection[Any]) -> bool:

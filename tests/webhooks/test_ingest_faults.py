@@ -135,3 +135,14 @@ class TestAway:
             assert [same.getsockopt(socket.IPPROTO_TCP, one) for one in options] == [4, 2, 3, 10_000]
 
 
+@pytest.mark.parametrize(("severity", "undone"), [("ERROR", True), ("FATAL", True), ("PANIC", False), (None, False)])
+def test_only_what_the_server_says_it_undid_is_written_again(severity: str | None, undone: bool) -> None:
+    """A PANIC may be about the commit itself; a connection that is lost says nothing."""
+
+    class Lost(psycopg.OperationalError):
+        @property
+        def diag(self) -> Any:
+            return SimpleNamespace(severity_nonlocalized=severity)
+
+    assert writer._is_undone(Lost()) is undone
+
