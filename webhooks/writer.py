@@ -132,7 +132,10 @@ def _is_undone(error: psycopg.Error) -> bool:
 def _has_news(connection: psycopg.Connection[Any]) -> bool:
     if connection.closed:
         return True
-    return bool(select.select([connection.fileno()], [], [], 0)[0])
+    # Not select(), which knows no descriptor above 1023: a process with many streams open has those.
+    news = select.poll()
+    news.register(connection.fileno(), select.POLLIN)
+    return bool(news.poll(0))
 
 
 def _values(captures: Sequence[Capture], rate: Rate | None) -> list[Any]:

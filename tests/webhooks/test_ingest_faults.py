@@ -146,3 +146,22 @@ def test_only_what_the_server_says_it_undid_is_written_again(severity: str | Non
 
     assert writer._is_undone(Lost()) is undone
 
+
+def test_a_process_with_thousands_of_descriptors_stores_too(ingest: Ingest, endpoint: Endpoint) -> None:
+    """select() knows none above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2000
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"this account may open {hard} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        for _ in range(2):  # the second asks whether the connection has news
+            assert ingest.submit(capture(endpoint.pk)).outcome == "stored"
+        connection = ingest._writer._connection
+        assert connection
+        assert connection.fileno() > 1023
+    finally:
+        for one in opened:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
