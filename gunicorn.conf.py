@@ -33,6 +33,32 @@ graceful_timeout = 20
 keepalive = 5
 # A worker's heartbeat file on a disk can block when the disk is busy; memory cannot.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 — gunicorn makes an unlinked file of its own in it
+
+# What is taken for a request. A webhook inbox takes anything that has one meaning, however odd; what two readers could
+# understand differently (two lengths, folded or colon-less lines, a bare LF, two hosts) stays a 400, because a proxy
+# before us may be the other reader. worker.py words the refusals.
+#
+# Only the parser in Python gives worker.py the header section as it came; the one in C is used where it is installed.
+http_parser = "python"
+# Methods are tokens of any case and length (RFC 9110, section 9.1), not 3 to 20 capitals. Django, whose views know them
+# in upper case, treats `get` as GET; nothing of ours decides more by a method than what Django asks by the same name.
+permit_unconventional_http_method = True
+# Bytes of method, target and version together: twice the default, and as many as RFC 9112, section 3, asks for.
+limit_request_line = 8190
+# Header lines, and bytes of one: what nginx and Apache take by default, so what comes through them gets in here. One
+# connection can make us hold the product of both, 0.8 MB.
+limit_request_fields = 100
+limit_request_field_size = 8190
+# Lines whose name has an underscore: WSGI could not tell X_Forwarded_For from X-Forwarded-For, so Django does not see
+# them. An inbox does, in the section as it came.
+header_map = "drop"
+# gunicorn believes a local peer's SCRIPT_NAME and PATH_INFO, and refuses requests whose scheme headers contradict each
+# other: a sender's own would be enough. Nobody may say the former, and the scheme only who is named in trusted_proxies,
+# in the one header that those set.
+forwarded_allow_ips = ",".join(map(str, _config.server.trusted_proxies))
+forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+
 loglevel = "warning" if _config.observability.log_format == "console" else "info"
 
 _housekeepers: list[Any] = []

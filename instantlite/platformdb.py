@@ -5,6 +5,10 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
+# A server that is gone without a word (its machine, or the way to it) is noticed within about ten seconds, be it an
+# answer or notifications that we wait for. By its own settings Linux would wait for hours.
+_NOTICE = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+
 
 def let_go_of_connection() -> None:
     """Gives this thread's connection back to the pool before a wait on something else.
@@ -22,17 +26,5 @@ def connect(name: str = "instantlite listener", options: str = "") -> psycopg.Co
     psycopg.Error.
     """
     # By the name that Django uses: a test run has a database of its own on the same server.
-    address = make_conninfo(settings.PLATFORM_URL, dbname=connection.settings_dict["NAME"])
-    return psycopg.connect(
-        address,
-        autocommit=True,
-        application_name=name,
-        options=options,
-        connect_timeout=3,
-        # A server that has vanished without a word is noticed within some 15 s, not after the quarter of an hour that
-        # Linux would go on for.
-        keepalives_idle=5,
-        keepalives_interval=3,
-        keepalives_count=3,
-        tcp_user_timeout=15_000,
-    )
+    address = make_conninfo(settings.PLATFORM_URL, dbname=connection.settings_dict["NAME"], **_NOTICE)
+    return psycopg.connect(address, autocommit=True, application_name=name, options=options, connect_timeout=3)

@@ -23,6 +23,11 @@ from instantlite import shutdown, wire
 class ExactRequest(Request):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's request, which also keeps the bytes of its header section: it makes all names upper case itself."""
 
+    def parse(self, unreader: Any) -> Any:
+        """Reads the next request of a connection. One without any header line has no section to parse."""
+        wire.head.set(b"")
+        return super().parse(unreader)
+
     def parse_headers(self, data: bytes, from_trailer: bool = False) -> Any:
         """`data`: the section, or that of a chunked body's trailer."""
         if not from_trailer:

@@ -32,7 +32,8 @@ class BoundedBody:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ[wire.HEAD] = wire.head.get()
         declared = environ.get("CONTENT_LENGTH") or ""
-        if declared.isdigit() and int(declared[:20]) > self.limit:
+        # Twenty digits say enough of a number that may have thousands; zeros before them say nothing.
+        if declared.isdigit() and int(declared.lstrip("0")[:20] or 0) > self.limit:
             environ["instantlite.body_too_large"] = self.limit
         elif not declared and environ.get("wsgi.input_terminated") and environ.get("HTTP_TRANSFER_ENCODING"):
             body = environ["wsgi.input"].read(self.limit + 1)

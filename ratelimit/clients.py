@@ -63,6 +63,8 @@ def _parse(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:  # 192.0.2.1:4711, as some proxies write it
         text = text.partition(":")[0]
+    # fe80::1%eth0: the zone is an interface of the machine that saw it (RFC 4007, section 11), no part of an address.
+    text = text.partition("%")[0]
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

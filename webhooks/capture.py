@@ -101,7 +101,7 @@ def _headers(request: HttpRequest) -> tuple[Pair, ...]:
 
 
 def _declared_size(request: HttpRequest) -> int | None:
-    """None for a chunked body, whose end was not waited for; for a number beyond what a column holds, that."""
+    """None for a chunked body, whose end was not waited for; for a number beyond what a column holds, its most."""
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return None
-    return min(int(request.headers["Content-Length"][:19]), 2**63 - 1)
+    return min(int(request.headers["Content-Length"].lstrip("0")[:20]), 2**63 - 1)

@@ -61,6 +61,7 @@ class Ingest:
         self._bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stopping = False
         self._writer = Writer()
 
     def submit(self, capture: Capture) -> Verdict:
@@ -74,6 +75,15 @@ class Ingest:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def stop(self) -> None:
+        """Ends the writer when all that waits has been decided. For tests: a worker ends with its last request."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread:
+            self._thread.join()
+        self._writer.close()
 
     @property
     def depth(self) -> int:
@@ -98,8 +108,7 @@ class Ingest:
             self._changed.notify()
 
     def _write_for_ever(self) -> None:
-        while True:
-            batch = self._take()
+        while batch := self._take():
             try:
                 self._write(*_charged(batch))
             except Exception as error:
@@ -109,12 +118,17 @@ class Ingest:
                         waiting.decide(error)
 
     def _take(self) -> list[_Waiting]:
-        """The next batch in the order of arrival, as soon as there is one; who has given up is left out."""
+        """The next batch in the order of arrival, as soon as there is one; who has given up is left out.
+
+        Empty when there will be none any more.
+        """
         batch: list[_Waiting] = []
         size = 0
         with self._changed:
             while not batch:
-                self._changed.wait_for(lambda: self._queue)
+                self._changed.wait_for(lambda: self._queue or self._stopping)
+                if not self._queue:
+                    return []
                 while self._queue and len(batch) < _BATCH_REQUESTS and size < _BATCH_BYTES:
                     waiting = self._queue.popleft()
                     length = len(waiting.capture.message.body)

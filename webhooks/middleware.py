@@ -23,6 +23,7 @@ class ReceiveMiddleware:
             return self.get_response(request)
         key = request.path_info[len(RECEIVE_PATH) :].partition("/")[0]
         answer = views.receive(request, key)
-        # CommonMiddleware would set it. Without it gunicorn sends chunks: two more writes, each a packet.
-        answer["Content-Length"] = str(len(answer.content))
+        # As CommonMiddleware does, or gunicorn would send it in chunks (RFC 9110, section 8.6: a 204 has none).
+        if answer.status_code not in (204, 304):
+            answer.headers.setdefault("Content-Length", str(len(answer.content)))
         return answer

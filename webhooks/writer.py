@@ -72,7 +72,7 @@ class Writer:
             # The day has no table: no housekeeping has run for days.
             log.warning("the partition of today was missing")
             self._execute_alone("SELECT webhooks_make_partition((now() AT TIME ZONE 'UTC')::date)")
-            rows = self._execute(values)
+            rows = self._execute_in_today(values)
         verdicts = [UNKNOWN] * len(captures)
         for place, *verdict in rows:
             verdicts[place - 1] = Verdict(*verdict)
@@ -93,9 +93,14 @@ class Writer:
             raise Unacceptable(str(error)) from error
         except psycopg.Error as error:
             self.close()
-            # Where the server itself says what went wrong, it has undone the statement.
-            kind = Unsure if error.sqlstate is None else NotCommitted
-            raise kind(_first_line(error)) from error
+            raise (NotCommitted if _is_undone(error) else Unsure)(_first_line(error)) from error
+
+    def _execute_in_today(self, values: list[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._execute(values)
+        except psycopg.errors.CheckViolation as error:
+            # An endpoint's newest request is of another day: a clock was days ahead. It goes on when that is mended.
+            raise NotCommitted(_first_line(error)) from error
 
     def _execute_alone(self, statement: str) -> None:
         try:
@@ -113,6 +118,16 @@ class Writer:
             except psycopg.Error as error:
                 raise NotCommitted(_first_line(error)) from error
         return self._connection
+
+
+def _is_undone(error: psycopg.Error) -> bool:
+    """Whether the server itself has said that it undid the statement.
+
+    ERROR and FATAL (a backend that is terminated) abort the transaction, and are not raised once it is committed. A
+    PANIC can be about the commit itself, whose record recovery then finds or not. Without a word, as from a server that
+    was killed, nothing is known; nor by the warning of a backend that is told to quit, which arrives as no error.
+    """
+    return error.diag.severity_nonlocalized in ("ERROR", "FATAL")
 
 
 def _has_news(connection: psycopg.Connection[Any]) -> bool:

@@ -51,6 +51,7 @@ def test_without_trusted_proxies_headers_change_nothing() -> None:
         ("10.1.1.1", "[2001:db8::7]:4711", "2001:db8::7"),
         ("2001:db8:ffff::1", "2001:db8::7", "2001:db8::7"),
         ("::ffff:10.1.1.1", "192.0.2.1", "192.0.2.1"),
+        ("10.1.1.1", "fe80::1%eth0", "fe80::1"),  # the zone means something on one machine only
         ("192.0.2.9", "1.2.3.4", "192.0.2.9"),  # not one of our proxies
         ("", "1.2.3.4", "None"),
     ],

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of webhook inboxes."""
+"""Inboxes to send to: in this process, and in a running service."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,44 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 
-from webhooks import stream
-from webhooks.ingest import ingest
+from tests.ratelimit.conftest import own_redis, with_redis
+from tests.service import Service
+from tests.webhooks import sending
+from webhooks import stream, views
+from webhooks.ingest import Ingest
+from webhooks.ingest import ingest as shared
+from webhooks.models import Endpoint
+
+__all__ = ["endpoint", "inbox", "ingest", "operator", "own_redis", "with_redis"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _all_hang_up(django_db_setup: None) -> Iterator[None]:
     """Before the test database is dropped, which nobody may be connected to by then."""
     yield
-    ingest.close()
+    shared.close()
     stream.hub.end()
+
+
+@pytest.fixture
+def endpoint(transactional_db: None) -> Endpoint:
+    """An inbox in this process's database."""
+    return sending.endpoint()
+
+
+@pytest.fixture
+def ingest(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingest]:
+    """A queue and a writer of the test's own, behind the receive URL too; they end with it."""
+    own = Ingest()
+    monkeypatch.setattr(views, "ingest", own)
+    yield own
+    own.stop()
+
+
+@pytest.fixture
+def inbox(service: Service) -> sending.Inbox:
+    """An inbox of the running service."""
+    return sending.Inbox.of(service)
 
 
 @pytest.fixture
