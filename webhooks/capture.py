@@ -46,7 +46,7 @@ def read(request: HttpRequest, key: str) -> Capture:
     if endpoint_id is None:
         raise unknown()
     too_large = "instantlite.body_too_large" in request.META
-    declared = request.headers.get("Content-Length", "")
+    declared = request.META.get("CONTENT_LENGTH") or ""
     body = b"" if too_large else _body(request)
     if not too_large and declared.isdigit() and int(declared) != len(body):
         raise _broken_off()
@@ -104,4 +104,4 @@ def _declared_size(request: HttpRequest) -> int | None:
     """None for a chunked body, whose end was not waited for; for a number beyond what a column holds, its most."""
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return None
-    return min(int(request.headers["Content-Length"].lstrip("0")[:20]), 2**63 - 1)
+    return min(int(request.META["CONTENT_LENGTH"].lstrip("0")[:20]), 2**63 - 1)
