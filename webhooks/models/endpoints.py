@@ -19,7 +19,8 @@ CHANNEL = "instantlite_captures"
 ENDED = "ended"
 
 # One statement: an endpoint that holds more than it keeps is locked for as long as its oldest requests take to delete,
-# a thousand at most, so that senders who wait for the row do not wait long.
+# a thousand at most, so that senders who wait for the row do not wait long. Nor for the disk: what a crash brings back is
+# counted again, and removed again (PostgreSQL manual, 28.4, asynchronous commit).
 _TRIM = """
 WITH picked AS MATERIALIZED (
     SELECT id, requests_stored FROM webhooks_endpoint
@@ -43,7 +44,7 @@ UPDATE webhooks_endpoint e
 SET stored = CASE WHEN n.removed = 0 THEN e.requests_stored ELSE e.stored - n.removed END
 FROM picked, (SELECT count(*) AS removed FROM removed) n
 WHERE e.id = picked.id
-RETURNING e.name, n.removed
+RETURNING e.name, n.removed, set_config('synchronous_commit', 'off', true)
 """
 
 
