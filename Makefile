@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench-provision bench-ratelimit venv clean chromium
+.PHONY: help run test bench-provision bench-ratelimit bench-capture venv clean chromium
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 26
@@ -29,6 +29,9 @@ bench-provision: venv ## Measure how fast databases are handed out
 
 bench-ratelimit: .venv/dev.stamp ## Measure the rate limiter beside others
 	@exec $(BIN)/python benchmarks/ratelimit.py $(ARGS)
+
+bench-capture: venv ## Measure webhook inboxes: taking in, lists, event streams
+	@exec $(BIN)/python benchmarks/capture.py $(ARGS)
 
 venv: .venv/run.stamp ## Make .venv with what the service needs
 

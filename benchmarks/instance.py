@@ -6,13 +6,10 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -20,10 +17,9 @@ from typing import Self
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from benchmarks.load import Client
+from benchmarks.served import PROJECT, Served, children, free_port, pss, wait_for
 from instantlite.embedded import EmbeddedServer, Urls
 
-PROJECT = Path(__file__).resolve().parent.parent
 # Databases of one run stay far below it: the benchmark is to meet the machine's limits, not the configuration's.
 CONFIGURATION = "postgres:\n  max_databases: 100000\nhousekeeping:\n  repair_interval: 24h\n"
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -32,15 +28,16 @@ Connection = psycopg.Connection[tuple[object, ...]]
 class Instance:
     """Use it in a `with`; start() and stop() run gunicorn with other settings on the same PostgreSQL."""
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: str = CONFIGURATION, port: int = 0) -> None:
+        """`configuration` is the YAML that it runs with; `port` 0: that of the environment, or a free one."""
         self.folder = Path(tempfile.mkdtemp(prefix="instantlite-bench-"))
         # PostgreSQL runs as another account when we are root, and has to get in.
         self.folder.chmod(0o755)
-        (self.folder / "config.yaml").write_text(CONFIGURATION)
-        self.port = int(os.environ.get("PORT") or _free_port())
+        (self.folder / "config.yaml").write_text(configuration)
+        self.port = port or int(os.environ.get("PORT") or free_port())
         self._secret = secrets.token_hex(32)
         self._postgres = EmbeddedServer(self.folder, durable=True)
-        self._gunicorn: subprocess.Popen[bytes] | None = None
+        self._gunicorn: Served | None = None
         self.urls: Urls
 
     def __enter__(self) -> Self:
@@ -73,30 +70,14 @@ class Instance:
 
     def start(self, **settings: str) -> None:
         """Serves, with these environment variables on top of the defaults; returns when it answers."""
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "instantlite.wsgi:application"]
-        with (self.folder / "gunicorn.log").open("ab") as log:
-            self._gunicorn = subprocess.Popen(
-                command, cwd=PROJECT, env=self.environ(settings), stdout=log, stderr=log, process_group=0
-            )
-        probe = Client(self.port)
-        wait_for(lambda: probe.send("GET", "/livez").status == 200, 30, "the service to answer")
-        probe.close()
+        log, environ = self.folder / "gunicorn.log", self.environ(settings)
+        self._gunicorn = Served("gunicorn.conf.py", "instantlite.wsgi:application", self.port, environ, log)
 
     def stop(self) -> None:
         """Ends gunicorn; its log is shown if it had something to say."""
-        if self._gunicorn is None:
-            return
-        self._gunicorn.terminate()
-        try:
-            self._gunicorn.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._gunicorn.pid, signal.SIGKILL)
-            self._gunicorn.wait()
-        self._gunicorn = None
-        said = (self.folder / "gunicorn.log").read_text().strip().splitlines()
-        for line in said[-20:]:
-            print(f"      | {line}")
-        (self.folder / "gunicorn.log").write_text("")
+        if self._gunicorn:
+            self._gunicorn.stop()
+            self._gunicorn = None
 
     def manage(self, *arguments: str) -> None:
         """Runs manage.py to its end. Raises CalledProcessError."""
@@ -165,46 +146,21 @@ class Instance:
         assert row
         return Path(str(row[0]))
 
+    def processes(self) -> tuple[list[int], list[int]]:
+        """Process ids: gunicorn's master and workers; all of PostgreSQL."""
+        assert self._gunicorn
+        postmaster = int((self.folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
+        return self._gunicorn.processes, [postmaster, *children(postmaster)]
+
     def memory(self) -> tuple[list[int], int | None]:
         """PSS in bytes: of gunicorn's master and each worker; of all of PostgreSQL, None where that may not be read."""
-        assert self._gunicorn
-        ours = [self._gunicorn.pid, *_children(self._gunicorn.pid)]
-        postmaster = int((self.folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
+        ours, postgres = self.processes()
         try:
-            theirs = sum(_pss(pid) for pid in (postmaster, *_children(postmaster)))
+            theirs = sum(map(pss, postgres))
         except OSError:
-            return [_pss(pid) for pid in ours], None
-        return [_pss(pid) for pid in ours], theirs
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+            return list(map(pss, ours)), None
+        return list(map(pss, ours)), theirs
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _pss(pid: int) -> int:
-    """Proportional set size: each shared page counts for its share, so that the sum over processes is true."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0  # it ended just now
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Asks until it is so. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.05)

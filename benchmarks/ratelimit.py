@@ -14,8 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, and the project is not installed
 
-from benchmarks.instance import PROJECT, Instance
+from benchmarks.instance import Instance
 from benchmarks.report import Report
+from benchmarks.served import PROJECT
 from tests.redis_server import RedisServer
 
 MEASURE = [sys.executable, str(Path(__file__).with_name("ratelimit_measure.py"))]

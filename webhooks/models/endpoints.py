@@ -19,8 +19,8 @@ CHANNEL = "instantlite_captures"
 ENDED = "ended"
 
 # One statement: an endpoint that holds more than it keeps is locked for as long as its oldest requests take to delete,
-# a thousand at most, so that senders who wait for the row do not wait long. Nor for the disk: what a crash brings back is
-# counted again, and removed again (PostgreSQL manual, 28.4, asynchronous commit).
+# a thousand at most, so that senders who wait for the row do not wait long. Nor for the disk: what a crash brings back
+# is counted again, and removed again (PostgreSQL manual, 28.4, asynchronous commit).
 _TRIM = """
 WITH picked AS MATERIALIZED (
     SELECT id, requests_stored FROM webhooks_endpoint
