@@ -86,7 +86,6 @@ def make(settings: Mapping[str, Any] | None, message: Message, capture_id: uuid.
     return Answer(DEFAULT_STATUS, _DEFAULT, body, 0.0)
 
 
-@lru_cache(maxsize=256)
 def shown(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     """Settings as their owner sees them, every field; `body` is null where the default one is sent."""
     given = settings or {}
@@ -100,6 +99,7 @@ def shown(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=256)
 def media(content_type: str) -> tuple[str, Context]:
     """A content type as it is sent (text says that it is UTF-8), and how values are written into a body of it."""
     essence, _, parameters = content_type.partition(";")

@@ -15,6 +15,13 @@ class Inbox:
     wish: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def same(cls, other: "Inbox") -> "Inbox":
+        """The same inbox in another thread's hands."""
+        inbox = cls.__new__(cls)
+        inbox.__dict__.update(other.__dict__, api=APIClient())
+        return inbox
+
     def __post_init__(self) -> None:
         made = self.api.post("/webhook/new", self.wish, format="json", headers=self.headers)
         assert made.status_code == 201, made.content
