@@ -87,30 +87,32 @@ CREATE FUNCTION webhooks_capture(
 #variable_conflict use_column
 DECLARE
     now_us CONSTANT bigint := date_part('epoch', moment) * 1000000;
-    -- Of each endpoint that exists, in the order of their ids.
+    -- Of each active endpoint, in the order of their ids.
     known uuid[];
-    actives boolean[];
     answers jsonb[];
     bases bigint[];
     taken int[];
     waits bigint[];
+    gone uuid[];
     -- Of each request, in the order of `endpoints`; null where it is not stored.
     ids uuid[];
     full_again boolean;
 BEGIN
-    SELECT array_agg(e.id ORDER BY e.id), array_agg(e.active ORDER BY e.id), array_agg(e.answer ORDER BY e.id),
-        array_agg(greatest(now_us, e.newest_us + 1) ORDER BY e.id)
-    INTO known, actives, answers, bases
+    SELECT array_agg(e.id ORDER BY e.id) FILTER (WHERE e.active), array_agg(e.answer ORDER BY e.id) FILTER (WHERE e.active),
+        array_agg(greatest(now_us, e.newest_us + 1) ORDER BY e.id) FILTER (WHERE e.active),
+        array_agg(e.id) FILTER (WHERE NOT e.active)
+    INTO known, answers, bases, gone
     FROM (
         SELECT w.id, w.state = 'active' AND w.expires_at > moment AS active, w.answer, w.newest_us
         FROM webhooks_endpoint w WHERE w.id = ANY (endpoints) ORDER BY w.id FOR UPDATE
     ) e;
     IF known IS NULL THEN
+        RETURN QUERY SELECT u.p, 'gone', NULL::uuid, NULL::bigint, NULL::jsonb
+            FROM unnest(endpoints) WITH ORDINALITY u (id, p) WHERE u.id = ANY (gone);
         RETURN;
     END IF;
-    SELECT array_agg(CASE WHEN k.active THEN u.number ELSE 0 END ORDER BY k.id) INTO taken
-    FROM unnest(known, actives) k (id, active)
-    JOIN (SELECT x AS id, count(*)::int AS number FROM unnest(endpoints) x GROUP BY x) u USING (id);
+    SELECT array_agg(u.number ORDER BY u.id) INTO taken
+    FROM (SELECT id, count(*)::int AS number FROM unnest(endpoints) id WHERE id = ANY (known) GROUP BY id) u;
     IF emission IS NOT NULL THEN
         SELECT t.taken, t.wait_us INTO taken, waits
         FROM ratelimit_take(
@@ -151,10 +153,11 @@ BEGIN
         PERFORM pg_notify('instantlite_wake', '');
     END IF;
     RETURN QUERY
-        SELECT u.p, CASE WHEN u.id IS NOT NULL THEN 'stored' WHEN k.active THEN 'limited' ELSE 'gone' END, u.id,
-            CASE WHEN u.id IS NULL AND k.active THEN k.wait END, CASE WHEN u.id IS NOT NULL THEN k.answer END
+        SELECT u.p, CASE WHEN u.id IS NOT NULL THEN 'stored' WHEN k.id IS NOT NULL THEN 'limited' ELSE 'gone' END, u.id,
+            CASE WHEN u.id IS NULL THEN k.wait END, CASE WHEN u.id IS NOT NULL THEN k.answer END
         FROM unnest(endpoints, ids) WITH ORDINALITY u (endpoint_id, id, p)
-        JOIN unnest(known, actives, waits, answers) k (id, active, wait, answer) ON k.id = u.endpoint_id;
+        LEFT JOIN unnest(known, waits, answers) k (id, wait, answer) ON k.id = u.endpoint_id
+        WHERE k.id IS NOT NULL OR u.endpoint_id = ANY (gone);
 END
 $$
 """
