@@ -22,7 +22,7 @@ __all__ = ["endpoint", "inbox", "ingest", "operator", "own_redis", "with_redis"]
 def _all_hang_up(django_db_setup: None) -> Iterator[None]:
     """Before the test database is dropped, which nobody may be connected to by then."""
     yield
-    shared.close()
+    shared.stop()
     stream.hub.end()
 
 
@@ -35,6 +35,8 @@ def endpoint(transactional_db: None) -> Endpoint:
 @pytest.fixture
 def ingest(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingest]:
     """A queue and a writer of the test's own, behind the receive URL too; they end with it."""
+    # One writer's connection at a time: these tests end it.
+    shared.close()
     own = Ingest()
     monkeypatch.setattr(views, "ingest", own)
     yield own
