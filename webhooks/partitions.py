@@ -14,13 +14,17 @@ PARENT = "webhooks_capturedrequest"
 # Today, and so many days that follow: housekeeping may be away for as long and no request is lost.
 DAYS_AHEAD = 3
 
+_DAY = r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('instantlite webhook retention'))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext('instantlite webhook retention'))"
 
+# Somebody's own table may be named alike: a partition of another table is none of ours, nor is one of no day.
 _LIST = """
 SELECT c.relname, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false)
 FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
 WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname ~ %s
+    AND coalesce(i.inhparent, %s::regclass) = %s::regclass
 ORDER BY c.relname
 """
 
@@ -48,7 +52,7 @@ class Partition(NamedTuple):
 def partitions() -> list[Partition]:
     """Every day's table, oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIST, [rf"^{PARENT}_\d{{8}}$"])
+        cursor.execute(_LIST, [rf"^{PARENT}_{_DAY}$", PARENT, PARENT])
         return [Partition(*row) for row in cursor.fetchall()]
 
 
@@ -98,7 +102,9 @@ def _over() -> list[Partition]:
         now, since = cursor.fetchall()[0]
     # An endpoint holds nothing from before its creation; and a batch that began before midnight ends soon after it.
     edge = min(now - timedelta(minutes=5), since or now)
-    return [partition for partition in partitions() if partition.end <= edge]
+    over = [partition for partition in partitions() if partition.end <= edge]
+    # Of one table, PostgreSQL detaches no second partition while another is pending.
+    return sorted(over, key=lambda partition: not partition.pending)
 
 
 def _drop(partition: Partition) -> str | None:

@@ -10,12 +10,12 @@ from django.test import Client
 from tests.ratelimit.conftest import own_redis, with_redis
 from tests.service import Service
 from tests.webhooks import sending
-from webhooks import stream, views
+from webhooks import partitions, stream, views
 from webhooks.ingest import Ingest
 from webhooks.ingest import ingest as shared
 from webhooks.models import Endpoint
 
-__all__ = ["endpoint", "inbox", "ingest", "operator", "own_redis", "with_redis"]
+__all__ = ["_days_as_they_were", "endpoint", "inbox", "ingest", "operator", "own_redis", "with_redis"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,3 +55,13 @@ def operator(client: Client, transactional_db: None) -> Client:
     client.force_login(User.objects.create_superuser("operator"))
     cache.clear()
     return client
+
+
+@pytest.fixture
+def _days_as_they_were(transactional_db: None) -> Iterator[None]:
+    """After the test past days are dropped, and coming ones made again."""
+    yield
+    Endpoint.objects.all().delete()
+    while partitions.drop_one():
+        pass
+    partitions.make_ahead()

@@ -2,37 +2,20 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from tests.webhooks import sending
+from tests.webhooks import days, sending
+from tests.webhooks.days import take_in
 from tests.webhooks.ingesting import configure
 from tests.webhooks.sending import stored
 from webhooks.ingest import Away, Ingest
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.models.captures import time_of
-
-
-def take_in(moment: datetime, *endpoints: UUID, waited: timedelta = timedelta()) -> list[UUID]:
-    """Captures a request for each of these endpoints, all in one batch; gives the ids in the same order."""
-    count = len(endpoints)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT request_id FROM webhooks_capture(%s::uuid[], %s, %s, %s, %s, %s::inet[], %s, %s, %s, %s::bytea[],"
-            " %s::bigint[], NULL, NULL, %s) ORDER BY place",
-            [
-                list(endpoints), ["GET"] * count, ["/"] * count, ["1.1"] * count, [""] * count, [None] * count,
-                [0] * count, [False] * count, ["[]"] * count, [b""] * count,
-                [int(waited.total_seconds() * 1e6)] * count, moment,
-            ],
-        )  # fmt: skip
-        return [row[0] for row in cursor.fetchall()]
 
 
 @pytest.fixture
@@ -43,11 +26,8 @@ def endpoint(transactional_db: None, now: datetime) -> Endpoint:
 
 @pytest.fixture
 def now(transactional_db: None) -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        moment: datetime = cursor.fetchall()[0][0]
     # Far from a midnight, so that an hour back or forth is the same day's partition.
-    return moment.replace(hour=12, microsecond=500)
+    return days.now().replace(hour=12, microsecond=500)
 
 
 def test_an_id_says_when_to_the_microsecond_and_in_which_version(endpoint: Endpoint, now: datetime) -> None:

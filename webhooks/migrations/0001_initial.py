@@ -63,7 +63,8 @@ DECLARE
     past CONSTANT uuid := webhooks_first_uuid7((day + 1)::timestamp AT TIME ZONE 'UTC');
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('instantlite webhook partitions'));
-    IF to_regclass(name) IS NOT NULL THEN
+    -- Asked of the table: to_regclass() may remember from before the lock that there was none.
+    IF EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = current_schema()::regnamespace) THEN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE webhooks_capturedrequest INCLUDING ALL)', name);
