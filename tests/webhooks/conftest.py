@@ -1,5 +1,6 @@
 """Inboxes to send to: in this process, and in a running service."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,8 @@ def _all_hang_up(django_db_setup: None) -> Iterator[None]:
     yield
     shared.stop()
     stream.hub.end()
+    # Django's connection of a thread that has ended is in a cycle of references, and open until that is collected.
+    gc.collect()
 
 
 @pytest.fixture

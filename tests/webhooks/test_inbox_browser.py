@@ -52,8 +52,9 @@ class Visit:
         self.page.locator(f'[data-request="{request_id}"]').wait_for()
 
     def rows(self) -> list[str]:
-        found = self.page.locator("#rows > .row").all()
-        return [(row.get_attribute("id") or "").removeprefix("r-") for row in found]
+        """The ids in the list, read in one go: it may change at any moment."""
+        found: list[str] = self.page.evaluate("[...document.querySelectorAll('#rows > .row')].map(row => row.id)")
+        return [name.removeprefix("r-") for name in found]
 
 
 @pytest.fixture
