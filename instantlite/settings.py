@@ -110,6 +110,8 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "instantlite.urls"
 WSGI_APPLICATION = "instantlite.wsgi.application"
+# Ours: what wsgi.py wraps around Django, the last one outermost.
+WSGI_MIDDLEWARE = ["webhooks.receiver.Receiver"]
 APPEND_SLASH = False  # API paths answer with and without the slash; a redirect would lose a POST's body.
 
 TEMPLATES = [

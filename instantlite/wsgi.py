@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
+from django.utils.module_loading import import_string
 
 from instantlite import wire
 
@@ -44,7 +45,9 @@ class BoundedBody:
         return self.application(environ, start_response)
 
 
-_django = get_wsgi_application()
+_django: Application = get_wsgi_application()
 # The paths are loaded lazily, on the first request; a mistake in them must stop the start instead.
 get_resolver().url_patterns  # noqa: B018 — reading it loads them
+for _name in settings.WSGI_MIDDLEWARE:
+    _django = import_string(_name)(_django)
 application = BoundedBody(_django, settings.INSTANTLITE.server.max_body_bytes)
