@@ -13,7 +13,10 @@ from webhooks.models.endpoints import RECEIVE_PATH
 
 
 class ReceiveMiddleware:
-    """Stands behind RecoveryMiddleware, which gives the request its id."""
+    """Stands behind RecoveryMiddleware, which gives the request its id.
+
+    receiver.py asks it ahead of Django's handler; among Django's middleware it is for tests, whose clients begin there.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
