@@ -21,7 +21,7 @@ def hand_out(
     wish = _wish_of(request)
     # What was given before is given again, also to whoever has reached the limit since.
     new = () if rows.is_repeated(wish) else (limits.PROVISIONS,)
-    with throttling.charged(request, *new) as receipt:
+    with throttling.charge(request._request, limits.REQUESTS, *new) as receipt:
         handed_out = give(wish)
         if handed_out.replayed:
             receipt.give_back()

@@ -1,8 +1,7 @@
 """Charging a request: what a view calls, and the throttle that DRF calls for views that do not."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,10 +30,20 @@ _GIVEN_BACK = tuple(limit.name for limit in limits.LIMITS.values() if limit.give
 
 @dataclass
 class Receipt:
-    """What a request was charged. give_back() returns the part of it that is given back, once."""
+    """What a request was charged. give_back() returns the part of it that is given back, once.
+
+    In a `with` block, an exception does: the caller got nothing.
+    """
 
     request: HttpRequest
     decision: Decision | None
+
+    def __enter__(self) -> "Receipt":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            self.give_back()
 
     def give_back(self) -> None:
         """Returns the charge for something that was not delivered after all. A store that is away keeps it.
@@ -54,22 +63,11 @@ class Receipt:
             log.info("a charge could not be given back: %s", str(error).split("\n", 1)[0])
 
 
-@contextmanager
-def charged(request: Request, *wanted: Limit) -> Iterator[Receipt]:
-    """Charges the client of `request` for all of `wanted` in one decision, beside its limit of requests.
-
-    An exception inside gives back what is given back: the caller got nothing. Raises ApiError `rate_limited`.
-    """
-    receipt = charge(request._request, limits.REQUESTS, *wanted)
-    try:
-        yield receipt
-    except Exception:
-        receipt.give_back()
-        raise
-
-
 def charge(request: HttpRequest, *wanted: Limit) -> Receipt:
-    """Charges the client of a request. Raises ApiError `rate_limited`; django.db.Error when no store answers."""
+    """Charges the client of a request for all of `wanted` in one decision.
+
+    Raises ApiError `rate_limited`; django.db.Error when no store answers.
+    """
     # Once for each request, whatever comes of it: a database that does not answer is not waited for twice.
     setattr(request, _ATTRIBUTE, None)
     partition = clients.identify(request).fingerprint
@@ -122,7 +120,7 @@ def _count(decision: Decision) -> None:
 
 
 def charges_itself(view: View) -> View:
-    """Marks an action that calls charged() once it knows what to charge: a body that is refused costs no database."""
+    """Marks an action that calls charge() once it knows what to charge: a body that is refused costs no database."""
     setattr(view, _MARK, True)
     return view
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 from rest_framework.exceptions import ValidationError
 
-from instantlite import errors, keys
-from instantlite.fields import ExtendResource, NameField
+from instantlite import errors
+from instantlite.fields import ExtendResource, NameField, rfc3339
 from instantlite.resource import LifetimeReached, Wish
 from ratelimit import clients, limits, throttling
 from webhooks import answer_form, endpoints, lists, views
@@ -18,7 +18,6 @@ from webhooks.answer_fields import merged
 from webhooks.capture import Capture
 from webhooks.message import Message
 from webhooks.models import Endpoint
-from webhooks.models.endpoints import RECEIVE_PATH
 from webhooks.pages import of_inbox, page, request_of, secret
 
 # What a page says after a form: the value of `?done=`.
@@ -110,12 +109,8 @@ def send_test(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
 def start(request: HttpRequest) -> HttpResponse:
     """`POST /webhooks/new`: a new inbox for whoever found theirs gone, by the same limit as the API's call."""
     client = clients.identify(request)
-    receipt = throttling.charge(request, limits.PROVISIONS)
-    try:
+    with throttling.charge(request, limits.PROVISIONS):
         handed_out = endpoints.hand_out(Wish(fingerprint=client.fingerprint, client=str(client.address)))
-    except Exception:
-        receipt.give_back()
-        raise
     return secret(_back(handed_out.resource))
 
 
@@ -149,7 +144,7 @@ def _sample(request: HttpRequest, endpoint: Endpoint) -> Capture:
         {
             "event": "inbox.test",
             "message": "A test request, sent from the page of this inbox.",
-            "sent_at": f"{timezone.now():%Y-%m-%dT%H:%M:%SZ}",
+            "sent_at": rfc3339(timezone.now()),
             "order": {"id": 1042, "total": 59.9, "paid": True, "items": ["tea", "biscuits"], "coupon": None},
         },
         indent=2,
@@ -161,11 +156,10 @@ def _sample(request: HttpRequest, endpoint: Endpoint) -> Capture:
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
     )
-    target = f"{RECEIVE_PATH}{keys.sending_key_for(Endpoint.kind, endpoint.pk)}/test?from=page"
     address = clients.identify(request).address
     return Capture(
         endpoint_id=endpoint.pk,
-        message=Message("POST", target, "1.1", headers, body),
+        message=Message("POST", f"{endpoint.receive_path}/test?from=page", "1.1", headers, body),
         client=str(address) if address else None,
         size=len(body),
     )

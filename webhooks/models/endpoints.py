@@ -145,9 +145,14 @@ class Endpoint(EphemeralResource):
         ]
 
     @property
+    def receive_path(self) -> str:
+        """The path of receive_url."""
+        return RECEIVE_PATH + keys.sending_key_for(self.kind, self.id)
+
+    @property
     def receive_url(self) -> str:
         """Where senders send; whoever has it cannot read."""
-        return f"{settings.INSTANTLITE.server.app_url}{RECEIVE_PATH}{keys.sending_key_for(self.kind, self.id)}"
+        return f"{settings.INSTANTLITE.server.app_url}{self.receive_path}"
 
     @property
     def inbox_url(self) -> str:
