@@ -18,6 +18,8 @@ from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from instantlite.logs import first_line
+
 log = logging.getLogger("instantlite.errors")
 
 
@@ -122,7 +124,7 @@ def describe(exception: Exception) -> ApiError | None:
         case ApiError():
             return exception
         case OperationalError() | InterfaceError():
-            log.warning("the platform database does not answer: %s", str(exception).split("\n", 1)[0])
+            log.warning("the platform database does not answer: %s", first_line(exception))
             return ApiError(
                 DATABASE_UNAVAILABLE,
                 "The service's database is away for a moment; nothing was lost. Send the request again.",

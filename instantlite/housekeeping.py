@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from instantlite import platformdb
+from instantlite.logs import first_line
 
 log = logging.getLogger("instantlite.housekeeping")
 
@@ -106,7 +107,7 @@ class Housekeeper:
                     return False
                 log.debug("%s: %s", step.name, done)
         except DatabaseError as error:
-            log.warning("%s stopped: %s", step.name, str(error).split("\n", 1)[0])
+            log.warning("%s stopped: %s", step.name, first_line(error))
             return False
         except Exception:
             log.exception("%s failed", step.name)

@@ -47,3 +47,8 @@ def logging_config(level: str, form: str) -> dict[str, Any]:
             "psycopg.pool": {"level": "ERROR"},
         },
     }
+
+
+def first_line(error: BaseException) -> str:
+    """What a log line says of an error: PostgreSQL and Redis go on with details, hints and addresses."""
+    return str(error).split("\n", 1)[0]

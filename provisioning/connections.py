@@ -16,6 +16,7 @@ from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
 from instantlite.config import ClusterConfig
+from instantlite.logs import first_line
 from provisioning.servers import ServerDown
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -107,7 +108,7 @@ def translated() -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.ObjectInUse):
             raise
-        raise ClusterDown(str(error).split("\n", 1)[0]) from error
+        raise ClusterDown(first_line(error)) from error
 
 
 _open: dict[str, ClusterConnections] = {}

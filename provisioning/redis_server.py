@@ -15,6 +15,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from instantlite.config.urls import redis_address
+from instantlite.logs import first_line
 from provisioning import grants
 from provisioning.servers import ServerDown
 
@@ -161,7 +162,7 @@ def _names(reply: list[list[Any]]) -> Iterator[str]:
 
 def _advice(error: Exception) -> str:
     """What an operator reads of an error of Redis: which has no password in it."""
-    says = str(error).split("\n", 1)[0]
+    says = first_line(error)
     match error:
         case redis.AuthenticationError() | redis.exceptions.AuthorizationError():
             return f"Redis refuses our login: {says}"

@@ -13,6 +13,7 @@ from rest_framework.throttling import BaseThrottle
 
 from instantlite import errors, telemetry
 from instantlite.config import Rate
+from instantlite.logs import first_line
 from ratelimit import clients, limits, stores
 from ratelimit.gcra import Decision
 from ratelimit.limits import Limit
@@ -60,7 +61,7 @@ class Receipt:
         try:
             stores.store.give_back(returned)
         except DatabaseError as error:
-            log.info("a charge could not be given back: %s", str(error).split("\n", 1)[0])
+            log.info("a charge could not be given back: %s", first_line(error))
 
 
 def charge(request: HttpRequest, *wanted: Limit) -> Receipt:

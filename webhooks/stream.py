@@ -18,6 +18,7 @@ import psycopg
 from django.conf import settings
 
 from instantlite import telemetry
+from instantlite.logs import first_line
 from instantlite.resource import Gone
 from webhooks.feed import Entry, Feed
 from webhooks.listener import Listener, Waker, listening
@@ -151,7 +152,7 @@ class Hub:
                     pause = _PAUSE_SECONDS
                     self._follow(listener)
             except (psycopg.Error, OSError) as error:
-                log.warning("streams hear nothing for now: %s", _first_line(error))
+                log.warning("streams hear nothing for now: %s", first_line(error))
             except Exception:
                 log.exception("streams hear nothing for now")
             else:
@@ -231,10 +232,6 @@ def wait(
                 raise Ending
             if left <= LOOK_SECONDS or abandoned():
                 return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
 
 
 hub = Hub()

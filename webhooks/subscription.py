@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 
 from instantlite import platformdb
+from instantlite.logs import first_line
 from webhooks.feed import Entry, Feed
 from webhooks.models import CapturedRequest
 
@@ -79,7 +80,7 @@ class Subscription:
             try:
                 found = self._catch_up(most)
             except (OperationalError, InterfaceError) as error:
-                log.info("a stream cannot catch up, it waits: %s", str(error).split("\n", 1)[0])
+                log.info("a stream cannot catch up, it waits: %s", first_line(error))
                 return None
             if not found:
                 # All up to the floor was committed before this was read.

@@ -11,6 +11,7 @@ import psycopg
 
 from instantlite import platformdb
 from instantlite.config import Rate
+from instantlite.logs import first_line
 from ratelimit import limits
 from ratelimit.gcra import Charge
 from webhooks.capture import Capture
@@ -93,20 +94,20 @@ class Writer:
             raise Unacceptable(str(error)) from error
         except psycopg.Error as error:
             self.close()
-            raise (NotCommitted if _is_undone(error) else Unsure)(_first_line(error)) from error
+            raise (NotCommitted if _is_undone(error) else Unsure)(first_line(error)) from error
 
     def _execute_in_today(self, values: list[Any]) -> list[tuple[Any, ...]]:
         try:
             return self._execute(values)
         except psycopg.errors.CheckViolation as error:
             # An endpoint's newest request is of another day: a clock was days ahead. It goes on when that is mended.
-            raise NotCommitted(_first_line(error)) from error
+            raise NotCommitted(first_line(error)) from error
 
     def _execute_alone(self, statement: str) -> None:
         try:
             self._connected().execute(statement)
         except psycopg.Error as error:
-            raise NotCommitted(_first_line(error)) from error
+            raise NotCommitted(first_line(error)) from error
 
     def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection and _has_news(self._connection):
@@ -116,7 +117,7 @@ class Writer:
             try:
                 self._connection = platformdb.connect("instantlite ingest", _SETTINGS)
             except psycopg.Error as error:
-                raise NotCommitted(_first_line(error)) from error
+                raise NotCommitted(first_line(error)) from error
         return self._connection
 
 
@@ -159,7 +160,3 @@ def _values(captures: Sequence[Capture], rate: Rate | None) -> list[Any]:
         charge.interval if charge else None,
         charge.tolerance if charge else None,
     ]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
