@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 
 from benchmarks import http_load, reading, taking_in, watching
 from benchmarks.instance import Instance
-from benchmarks.report import Report
+from benchmarks.report import Report, run
 
 PHASES = ("capture", "read", "streams")
 
@@ -40,12 +40,9 @@ def main() -> int:
         reading.measure(report, stored, calls=20 if quick else 200)
     if "streams" in wanted:
         watching.measure(report, 100 if quick else 1000, seconds=3 if quick else 15)
-    print(f"\n{'Missed: ' + '; '.join(report.missed) if report.missed else 'All targets reached.'}")
+    report.conclude()
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 from benchmarks import load
 from benchmarks.instance import Instance
 from benchmarks.load import Load
-from benchmarks.report import Report, percentile
+from benchmarks.report import Report, percentile, run
 
 MEGABYTE = 2**20
 
@@ -232,12 +232,9 @@ def main() -> int:
         warm_phase(instance, report, 8, 40 if quick else 200)
         burst_phase(instance, report)
         sustained_phase(instance, report, 5 if quick else 15, total=300 if quick else 1000)
-    print(f"\n{'Missed: ' + '; '.join(report.missed) if report.missed else 'All targets reached.'}")
+    report.conclude()
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

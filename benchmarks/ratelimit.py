@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, and the project is not installed
 
 from benchmarks.instance import Instance
-from benchmarks.report import Report
+from benchmarks.report import Report, run
 from benchmarks.served import PROJECT
 from tests.redis_server import RedisServer
 
@@ -82,7 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

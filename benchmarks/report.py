@@ -1,5 +1,9 @@
 """How figures are printed: a line each, as soon as it is known, with its target beside it."""
 
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
 
 def percentile(values: list[float], percent: int) -> float:
     """The smallest value that `percent` of all values do not exceed; 0 for none."""
@@ -26,3 +30,15 @@ class Report:
         self.line(what, f"p50 {p50:7.2f} ms   p99 {p99:7.2f} ms", "")
         if note:
             print(f"  {'':<44} {note}", flush=True)
+
+    def conclude(self) -> None:
+        """Says which targets were missed."""
+        print(f"\n{'Missed: ' + '; '.join(self.missed) if self.missed else 'All targets reached.'}")
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Runs a benchmark and exits with its status; with 130, as a shell would say it, on Ctrl-C."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

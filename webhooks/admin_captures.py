@@ -101,19 +101,19 @@ class CapturedRequestAdmin(ActingAdmin[CapturedRequest], BoundedList[CapturedReq
         return lookup == InboxFilter.parameter_name
 
     def facts(self, row: CapturedRequest) -> str:
-        return f"{row.method} {_target(row)}, {size(row.size)}, inbox {row.endpoint_id}"
+        return f"{row.method} {charsets.wire(row.below_key)}, {size(row.size)}, inbox {row.endpoint_id}"
 
     @admin.display(description="request")
     def line(self, row: CapturedRequest) -> str:
         return format_html(
             '<span class="font-mono" style="overflow-wrap: anywhere">{} {}</span>',
             charsets.wire(row.method)[:40],
-            _target(row)[:200],
+            charsets.wire(row.below_key)[:200],
         )
 
     @admin.display(description="target")
     def below_key(self, row: CapturedRequest) -> str:
-        return _mono(_target(row))
+        return _mono(charsets.wire(row.below_key))
 
     @admin.display(description="content type")
     def kind(self, row: CapturedRequest) -> str:
@@ -163,12 +163,6 @@ def _uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
-
-
-def _target(row: CapturedRequest) -> str:
-    """The target below the key, which is its inbox's secret."""
-    query = f"?{row.query}" if "?" in row.target else ""
-    return charsets.wire(f"{row.path}{query}") or "/"
 
 
 def _mono(text: str) -> SafeString:

@@ -11,26 +11,19 @@ from instantlite import errors
 from instantlite.errors import ApiError
 from instantlite.fields import ExtendResource, parse
 from instantlite.renderers import Negotiation, OwnParameters
-from instantlite.resource import EphemeralQuerySet
-from instantlite.resource_api import ResourceViewSet
 from ratelimit import creating, throttling
 from webhooks import api_docs, downloads, endpoints, filters, lists
 from webhooks.answer_fields import ChangeEndpoint
-from webhooks.models import CapturedRequest, Endpoint
+from webhooks.models import CapturedRequest
 from webhooks.serializers import next_url, render, render_detail, render_status, render_summary
+from webhooks.viewsets import InboxViewSet
 
 
 @api_docs.described
-class EndpointViewSet(ResourceViewSet[Endpoint]):
+class EndpointViewSet(InboxViewSet):
     """Webhook inboxes that live for a day."""
 
-    env_variable = "WEBHOOK_URL"
-    noun = "webhook inbox"
-    new_path = "/webhook/new"
     with_url: ClassVar[frozenset[str]] = frozenset({"create", "retrieve", "partial_update", "extend"})
-
-    def rows(self) -> EphemeralQuerySet[Endpoint]:
-        return Endpoint.objects.all()
 
     @throttling.charges_itself
     def create(self, request: Request) -> Response:
@@ -64,15 +57,8 @@ class EndpointViewSet(ResourceViewSet[Endpoint]):
 
 
 @api_docs.described_requests
-class CapturedRequestViewSet(ResourceViewSet[Endpoint]):
+class CapturedRequestViewSet(InboxViewSet):
     """What an inbox has captured."""
-
-    noun = "webhook inbox"
-    new_path = "/webhook/new"
-    with_url: ClassVar[frozenset[str]] = frozenset()
-
-    def rows(self) -> EphemeralQuerySet[Endpoint]:
-        return Endpoint.objects.all()
 
     def get_content_negotiator(self) -> Negotiation:
         """Lists have many parameters, which filters.py checks."""

@@ -4,7 +4,7 @@ An endpoint holds few requests, so a filter reads them one after the other; an i
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -100,10 +100,7 @@ class Page:
 def page_of(query: QueryDict) -> Page:
     """The query parameters of a list. Raises ApiError `invalid_request`, which names the parameter."""
     headers = tuple((match[1], query.get(name, "")) for name in query if (match := _HEADER.fullmatch(name)))
-    known = _PLAIN | {"format"}
-    unknown = next((name for name in query if name not in known and not _HEADER.fullmatch(name)), None)
-    if unknown is not None:
-        raise _refusal(unknown[:60], f"is not a known parameter (known: {', '.join(sorted(_PLAIN))}, header[name])")
+    refuse_unknown((name for name in query if not _HEADER.fullmatch(name)), (*_PLAIN, "format", "header[name]"))
     for name in query:
         _check(name, query.getlist(name))
     if any(not name for name, _ in headers):
@@ -135,6 +132,13 @@ def query_of(page: Page) -> list[tuple[str, str]]:
         "since": only.since.isoformat() if only.since else "",
     }
     return [(name, value) for name, value in given.items() if value] + [(f"header[{n}]", v) for n, v in only.headers]
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    """Raises ApiError `invalid_request` for the first of a query's `names` that is not known."""
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise _refusal(unknown[:60], f"is not a known parameter (known: {', '.join(sorted(known))})")
 
 
 def request_id(name: str, text: str) -> UUID:

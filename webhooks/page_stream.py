@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.template.loader import get_template
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from instantlite import platformdb, wire
+from instantlite import platformdb
 from webhooks import events, filters, lists, stream, streaming
 from webhooks.feed import Render
 from webhooks.filters import Filter
@@ -15,9 +15,6 @@ from webhooks.models import CapturedRequest, Endpoint
 from webhooks.pages import of_inbox
 from webhooks.searching import Search
 from webhooks.showing import Row
-
-# No proxy may hold an event back (nginx reads the last one).
-_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 
 @require_safe
@@ -29,16 +26,10 @@ def live(request: HttpRequest, endpoint: Endpoint) -> HttpResponseBase:
     """
     after, search = _last_seen(request), Search(request.GET)
     render = searched(endpoint, search) if search.fields else row
-    if request.method == "HEAD":
-        return HttpResponse(headers=_HEADERS)
-    platformdb.let_go_of_connection()
     try:
-        subscription = stream.hub.subscribe(endpoint, after)
+        return streaming.answer(request, endpoint, after, render)
     except stream.Full as full:
         raise streaming.unavailable(full) or full from full
-    environ = request.META
-    chunks = events.EventStream(subscription, render, lambda: wire.hung_up(environ))
-    return StreamingHttpResponse(chunks, headers=_HEADERS)
 
 
 def row(captured: CapturedRequest) -> bytes:

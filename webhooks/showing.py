@@ -57,8 +57,7 @@ class Row:
     @property
     def path(self) -> str:
         """Below the receive URL, with the query; percent-encoding as it was sent."""
-        query = f"?{self.captured.query}" if "?" in self.captured.target else ""
-        target = charsets.wire(f"{self.captured.path or '/'}{query}")
+        target = charsets.wire(self.captured.below_key)
         return target if len(target) <= LONGEST_IN_ROW else f"{target[:LONGEST_IN_ROW]}…"
 
     @property
@@ -143,8 +142,7 @@ class Detail:
     @property
     def target(self) -> str:
         """Below the receive URL, all of it."""
-        query = f"?{self.message.query}" if "?" in self.message.target else ""
-        return charsets.wire(f"{self.captured.path or '/'}{query}")
+        return charsets.wire(self.captured.below_key)
 
     @cached_property
     def headers(self) -> list[Pair]:

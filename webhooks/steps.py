@@ -4,7 +4,7 @@ from instantlite.housekeeping import Step, interval, repair_interval
 from webhooks import endpoints, partitions
 
 STEPS = (
-    Step("webhook days", interval, partitions.make_ahead),
+    Step("webhook days", repair_interval, partitions.make_ahead),
     Step("webhooks trim", interval, endpoints.trim_one, on_wake=True),
     Step("webhooks expire", interval, endpoints.expire_due),
     Step("webhooks delete", interval, endpoints.finish_one),

@@ -1,9 +1,8 @@
 """The API that waits: an inbox's requests as a stream of events, and a call that returns the next one."""
 
-from typing import ClassVar
 from uuid import UUID
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,31 +10,24 @@ from rest_framework.response import Response
 from instantlite import errors, platformdb, telemetry, wire
 from instantlite.errors import ApiError
 from instantlite.renderers import Negotiation, OwnParameters
-from instantlite.resource import EphemeralQuerySet
-from instantlite.resource_api import ResourceViewSet
 from webhooks import api_docs, events, filters, stream
 from webhooks.feed import Render
 from webhooks.models import Endpoint
 from webhooks.serializers import render_summary
+from webhooks.viewsets import InboxViewSet
 
 LONGEST_WAIT, DEFAULT_WAIT = 60, 30
 _FULL_RETRY_SECONDS = 5
 _ENDING_RETRY_SECONDS = 1
 # For which a client may take in nothing of a stream that has something to say, a heartbeat for one.
 _SILENCE_SECONDS = 30
+# No proxy may hold an event back (nginx reads the last one).
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @api_docs.described_streams
-class StreamViewSet(ResourceViewSet[Endpoint]):
+class StreamViewSet(InboxViewSet):
     """Waiting for requests."""
-
-    noun = "webhook inbox"
-    new_path = "/webhook/new"
-    with_url: ClassVar[frozenset[str]] = frozenset()
-
-    def rows(self) -> EphemeralQuerySet[Endpoint]:
-        return Endpoint.objects.all()
 
     def get_content_negotiator(self) -> Negotiation:
         return OwnParameters()
@@ -44,7 +36,7 @@ class StreamViewSet(ResourceViewSet[Endpoint]):
     def events(self, request: Request, token: str) -> HttpResponseBase:
         """Server-sent events: `request` for each request as it comes, its summary as JSON, its id as the event's."""
         after = last_seen(request)
-        return answer(request, self.owned(token), after)
+        return answer(request._request, self.owned(token), after)
 
     @action(detail=True, methods=["get"])
     def wait(self, request: Request, token: str) -> Response:
@@ -60,9 +52,9 @@ class StreamViewSet(ResourceViewSet[Endpoint]):
 
 
 def answer(
-    request: Request, endpoint: Endpoint, after: UUID | None, render: Render = events.summary
+    request: HttpRequest, endpoint: Endpoint, after: UUID | None, render: Render = events.summary
 ) -> HttpResponseBase:
-    """The stream of an endpoint's requests, each as `render` makes an event of it. Raises Full."""
+    """The stream of an endpoint's requests, each as `render` makes an event of it. Raises stream.Full."""
     if request.method == "HEAD":
         return HttpResponse(headers=_HEADERS)
     # It may go on for a day, and holds none of the pool's connections.
@@ -111,12 +103,7 @@ def unavailable(exception: Exception) -> ApiError | None:
 def _after(request: Request, *others: str) -> UUID | None:
     """The id in `after`, or in one of `others` that holds one. Raises ApiError for a parameter that nobody knows."""
     query = request.query_params
-    known = ("after", *others)
-    unknown = next((name for name in query if name not in known), None)
-    if unknown is not None:
-        raise ApiError(
-            errors.INVALID_REQUEST, f"{unknown[:60]}: is not a known parameter (known: {', '.join(sorted(known))})."
-        )
+    filters.refuse_unknown(query, ("after", *others))
     given = [(name, query[name]) for name in ("after", "lastEventId") if query.get(name)]
     return filters.request_id(*given[0]) if given else None
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +15,7 @@ from webhooks.ingest import Away, Busy, ingest
 from webhooks.writer import Verdict
 
 # Answers that are held back, each by a greenlet and a connection.
-_held = threading.BoundedSemaphore(max(1, settings.INSTANTLITE.webhooks.delayed_answers))
+_held = threading.BoundedSemaphore(settings.INSTANTLITE.webhooks.delayed_answers)
 
 
 def receive(request: HttpRequest, key: str) -> HttpResponse:
@@ -66,7 +65,7 @@ def store(captured: Capture) -> Verdict:
         case "unknown":
             raise capture.unknown()
         case "limited":
-            raise _limited(verdict.wait or 0)
+            raise _limited(verdict.wait)
     return verdict
 
 
@@ -94,7 +93,7 @@ def _hold(seconds: float) -> None:
             _held.release()
 
 
-def _response(answer: Any) -> HttpResponse:
+def _response(answer: answers.Answer) -> HttpResponse:
     final = HttpResponse(answer.body, status=answer.status)
     del final["Content-Type"]
     for name, value in answer.headers:

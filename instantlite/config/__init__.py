@@ -1,6 +1,6 @@
 """The service's configuration: defaults, then config.yaml, then the environment, read once at the start.
 
-The sections and their options are in sections.py and clusters.py, the kinds of value in
+The sections and their options are in sections.py, clusters.py and webhooks.py, the kinds of value in
 values.py and urls.py, the reading in read.py, and the reference page is made in
 docs.py. Nothing here needs Django.
 """
@@ -33,10 +33,10 @@ from instantlite.config.sections import (
     ObservabilityConfig,
     RedisConfig,
     ServerConfig,
-    WebhooksConfig,
 )
 from instantlite.config.urls import address
 from instantlite.config.values import BadValue
+from instantlite.config.webhooks import WebhooksConfig
 
 __all__ = [
     "ClusterConfig",

@@ -1,37 +1,26 @@
 """Admin as an operator sees it, in a browser. Nothing is asked of the ORM here: playwright runs an event loop."""
 
 import re
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browser  # noqa: F401 — a fixture, used by the name of an argument
+from tests.operator_browser import Operator
 from tests.service import Service
-
-PASSWORD = secrets.token_hex(12)
 
 
 @pytest.fixture(scope="module")
-def operator(service: Service) -> str:
-    """The name of a superuser on the running service."""
-    make = "from django.contrib.auth.models import User; User.objects.create_superuser('operator', '', {!r})"
-    service.manage("shell", "-c", make.format(PASSWORD))
-    return "operator"
+def operator(service: Service) -> Operator:
+    return Operator(service, "operator")
 
 
 @pytest.fixture
-def page(browser: Browser, service: Service, operator: str) -> Iterator[Page]:  # noqa: F811 — the imported fixture
+def page(browser: Browser, operator: Operator) -> Iterator[Page]:  # noqa: F811 — the imported fixture
     """Signed in, on the dashboard."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.goto(f"{service.url}/admin/")
-    page.fill("input[name=username]", operator)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    yield page
-    context.close()
+    with operator.signed_in(browser, 1280, 900) as page:
+        yield page
 
 
 def test_the_dashboard_draws_its_chart_without_a_foreign_host(page: Page, service: Service) -> None:

@@ -15,8 +15,9 @@ from webhooks import partitions, stream, views
 from webhooks.ingest import Ingest
 from webhooks.ingest import ingest as shared
 from webhooks.models import Endpoint
+from webhooks.stream import Hub
 
-__all__ = ["_days_as_they_were", "endpoint", "inbox", "ingest", "operator", "own_redis", "with_redis"]
+__all__ = ["_days_as_they_were", "endpoint", "hub", "inbox", "ingest", "operator", "own_redis", "with_redis"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +45,15 @@ def ingest(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(views, "ingest", own)
     yield own
     own.stop()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The process's, for this test."""
+    hub = Hub()
+    monkeypatch.setattr(stream, "hub", hub)
+    yield hub
+    hub.end()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Captured requests in admin as an operator sees them, in a browser. Nothing is asked of the ORM, see browser.py."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -8,32 +7,23 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browser  # noqa: F401 — a fixture, used by the name of an argument
+from tests.operator_browser import Operator
 from tests.service import Service
 from tests.webhooks.operator import CAPTURES, ENDPOINTS
 
-PASSWORD = secrets.token_hex(12)
 ATTACK = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title = 'taken over'\">"
 
 
 @pytest.fixture(scope="module")
-def operator(service: Service) -> str:
-    """The name of a superuser on the running service."""
-    make = "from django.contrib.auth.models import User; User.objects.create_superuser('webhooks', '', {!r})"
-    service.manage("shell", "-c", make.format(PASSWORD))
-    return "webhooks"
+def operator(service: Service) -> Operator:
+    return Operator(service, "webhooks")
 
 
 @pytest.fixture
-def page(browser: Browser, service: Service, operator: str) -> Iterator[Page]:  # noqa: F811 — the imported fixture
+def page(browser: Browser, operator: Operator) -> Iterator[Page]:  # noqa: F811 — the imported fixture
     """Signed in, on a phone."""
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.goto(f"{service.url}/admin/")
-    page.fill("input[name=username]", operator)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    yield page
-    context.close()
+    with operator.signed_in(browser, 390, 800) as page:
+        yield page
 
 
 def test_from_an_inbox_to_a_hostile_request_and_its_end(page: Page, service: Service) -> None:

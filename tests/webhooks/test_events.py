@@ -20,17 +20,9 @@ from instantlite import wire
 from tests.service import Service, free_port, wait_for
 from tests.webhooks.inbox import Inbox
 from tests.webhooks.sse import EventClient
-from webhooks import endpoints, events, stream
+from webhooks import endpoints, events
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.stream import Hub
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    hub = Hub()
-    monkeypatch.setattr(stream, "hub", hub)
-    yield hub
-    hub.end()
 
 
 @pytest.fixture

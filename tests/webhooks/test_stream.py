@@ -45,15 +45,6 @@ def capture() -> Iterator[Capturing]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The process's, for this test."""
-    hub = Hub()
-    monkeypatch.setattr(stream, "hub", hub)
-    yield hub
-    hub.end()
-
-
-@pytest.fixture
 def other_hub() -> Iterator[Hub]:
     """That of another instance."""
     hub = Hub()

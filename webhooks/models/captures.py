@@ -88,6 +88,12 @@ class CapturedRequest(models.Model):
         return _BELOW_KEY.sub("", self.target.partition("?")[0], count=1)
 
     @property
+    def below_key(self) -> str:
+        """Path and query below the key: what is left of the target without the secret that all of an inbox share."""
+        query = f"?{self.query}" if "?" in self.target else ""
+        return f"{self.path or '/'}{query}"
+
+    @property
     def query(self) -> str:
         """What follows the first `?` of the target."""
         return self.target.partition("?")[2]
