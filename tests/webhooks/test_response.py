@@ -1,5 +1,7 @@
 """PATCH /webhook/{token}: what senders are answered from then on."""
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -121,3 +123,40 @@ def test_an_operators_session_goes_to_admin_only(client: Any, django_user_model:
     django_user_model.objects.create_superuser("operator", password="long enough for anybody")
     answer = client.post("/admin/login/", {"username": "operator", "password": "long enough for anybody"})
     assert answer.cookies["sessionid"]["path"] == "/admin/"
+
+
+class Held:
+    """Stands in for the clock: how long answers were held back, and whether another request came meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], Any] = lambda: None) -> None:
+        self.seconds: list[float] = []
+        self.meanwhile = meanwhile
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.meanwhile()
+
+
+def test_an_answer_is_held_back_as_long_as_chosen(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    respond(inbox, {"delay_seconds": 2.5})
+    # By then it is committed: a sender who gives up has been heard.
+    held = Held(meanwhile=lambda: seen.append(len(inbox.listed())))
+    seen: list[int] = []
+    monkeypatch.setattr("webhooks.views.time", held)
+    inbox.sent()
+    assert held.seconds == [2.5]
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(("most", "held_back"), [(0, 0), (1, 1), (2, 2)])
+def test_no_more_answers_are_held_back_than_may_be(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, most: int, held_back: int
+) -> None:
+    """Each is a greenlet and a connection of this process; those beyond the bound are sent at once."""
+    respond(inbox, {"delay_seconds": 10})
+    left = [1, 1]
+    held = Held(meanwhile=lambda: left and left.pop() and inbox.sent())
+    monkeypatch.setattr("webhooks.views.time", held)
+    monkeypatch.setattr("webhooks.views._held", threading.BoundedSemaphore(most))
+    inbox.sent()
+    assert held.seconds == [10.0] * held_back
