@@ -131,6 +131,12 @@ class Endpoint(EphemeralResource):
     newest_us = models.BigIntegerField(default=0, editable=False)
     # What a sender is answered, see answers.py; null for the default.
     answer = models.JSONField(null=True, editable=False)
+    # Seconds that a sender waits for the first destination's answer, which it then gets; null: it does not wait.
+    proxy_seconds = models.FloatField(null=True, editable=False)
+    # How senders sign, see signatures/; the secret in it is sealed. Null: nothing is verified.
+    signature = models.JSONField(null=True, editable=False)
+    # Requests beyond those it keeps, which the last trim left because a delivery of them was not done.
+    held = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects = EndpointQuerySet.as_manager()
 
