@@ -7,8 +7,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from instantlite import errors
-from instantlite.errors import ApiError
 from instantlite.fields import ExtendResource, parse
 from instantlite.renderers import Negotiation, OwnParameters
 from ratelimit import creating, throttling
@@ -112,8 +110,5 @@ class CapturedRequestViewSet(InboxViewSet):
         """One request of the caller's inbox. Raises ApiError `not_found`, Gone."""
         found = lists.one(self.owned(token), filters.request_id("id", request_id))
         if found is None:
-            raise ApiError(
-                errors.NOT_FOUND,
-                "This inbox has no such request. It was deleted, or so many newer ones came that it was let go.",
-            )
+            raise lists.absent()
         return found

@@ -15,7 +15,7 @@ def _query(name: str, says: str, kind: Any = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=says)
 
 
-_LIST = [
+LIST = [
     _query("before", "Older than the request with this id."),
     _query("after", "Newer than the request with this id: the oldest of them, so that going on misses none."),
     _query("limit", f"1 to {filters.LONGEST_PAGE}; {filters.DEFAULT_LIMIT} by default.", int),
@@ -87,7 +87,7 @@ described_requests = extend_schema_view(
     list=extend_schema(
         operation_id="webhook_requests",
         summary="The requests of an inbox, newest first",
-        parameters=_LIST,
+        parameters=LIST,
         responses=_json(Listing, "A page of them."),
     ),
     retrieve=extend_schema(

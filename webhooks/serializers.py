@@ -49,6 +49,9 @@ class WebhookStatus(WebhookCreated):
     status = serializers.CharField(help_text="active")
     created_at = serializers.DateTimeField(help_text="RFC 3339, UTC.")
     response = serializers.DictField(help_text="What senders are answered; PATCH it.")
+    proxy = serializers.DictField(
+        allow_null=True, help_text="timeout_seconds: how long senders wait for the first destination's answer."
+    )
     counts = WebhookCounts()
 
 
@@ -159,6 +162,7 @@ def render_status(endpoint: Endpoint) -> dict[str, Any]:
         "status": "active",
         "created_at": rfc3339(endpoint.created_at),
         "response": answers.shown(endpoint.answer),
+        "proxy": {"timeout_seconds": endpoint.proxy_seconds} if endpoint.proxy_seconds is not None else None,
         "counts": {"captured": endpoint.captured, "stored": max(0, endpoint.stored)},
     }
 

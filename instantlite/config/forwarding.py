@@ -48,6 +48,11 @@ class ForwardingConfig:
     in_flight_mb: int = option(
         Integer(1, 4096), 32, "Megabytes (10^6 bytes) of bodies that those may hold in memory until they are sent."
     )
+    proxied: int = option(
+        Integer(0, 10_000),
+        200,
+        "Senders of one process that may wait for a destination's answer; further ones get their inbox's own at once.",
+    )
     backlog: int = option(
         Integer(0, 1_000_000),
         1000,

@@ -85,7 +85,7 @@ class CapturedRequest(models.Model):
     @property
     def path(self) -> str:
         """What the target has below the key, without the query; percent-encoding left as it is."""
-        return _BELOW_KEY.sub("", self.target.partition("?")[0], count=1)
+        return path_below_key(self.target)
 
     @property
     def below_key(self) -> str:
@@ -107,6 +107,11 @@ class CapturedRequest(models.Model):
         """It with a body of the caller's: a part of its own, which then is not read."""
         pairs = tuple((name, value) for name, value in self.headers)
         return Message(self.method, self.target, self.version, pairs, body)
+
+
+def path_below_key(target: str) -> str:
+    """What a receive URL's target has below the key, without the query; percent-encoding left as it is."""
+    return _BELOW_KEY.sub("", target.partition("?")[0], count=1)
 
 
 def first_id(moment: datetime) -> UUID:

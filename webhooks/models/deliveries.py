@@ -64,6 +64,8 @@ class Delivery(models.Model):
     # No further try after it.
     until = models.DateTimeField(editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
+    # Why it is in its state where no attempt says it, in words.
+    note = models.TextField(blank=True, default="", editable=False)
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -71,7 +73,7 @@ class Delivery(models.Model):
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
             models.Index(fields=["request_id"], name="delivery_of_request"),
-            models.Index(fields=["endpoint_id"], name="delivery_of_endpoint"),
+            models.Index(fields=["endpoint_id", "id"], name="delivery_of_endpoint"),
             # What a courier looks for at one destination, and what was left behind by one that was killed.
             models.Index(fields=["destination_id", "id"], name="delivery_open", condition=OPEN),
             models.Index(fields=["next_at"], name="delivery_lease", condition=Q(state="delivering")),
