@@ -6,9 +6,11 @@ The receive URL is not among them: see middleware.py.
 from collections.abc import Callable
 from typing import Any
 
-from django.urls import URLPattern, re_path
+from django.urls import URLPattern, path, re_path
 
+from webhooks import listen_page
 from webhooks.api import CapturedRequestViewSet, EndpointViewSet
+from webhooks.attempts_api import AttemptViewSet
 from webhooks.page_urls import PAGES
 from webhooks.streaming import StreamViewSet
 
@@ -36,6 +38,8 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_REQUEST}/har/?$", _requests(get="har"), name="webhook-har"),
     re_path(rf"{_REQUEST}/curl/?$", _requests(get="curl"), name="webhook-curl"),
     re_path(rf"^webhook/{_TOKEN}/events/?$", StreamViewSet.as_view({"get": "events"}), name="webhook-events"),
+    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     re_path(rf"^webhook/{_TOKEN}/wait/?$", StreamViewSet.as_view({"get": "wait"}), name="webhook-wait"),
+    path("listen.py", listen_page.listen, name="listen"),
     *PAGES,
 ]
