@@ -11,7 +11,7 @@ def uuid7() -> uuid.UUID:
 
 
 def uuid7_at(microseconds: int) -> uuid.UUID:
-    """One of this microsecond since the Unix epoch, a fraction of a millisecond in 12 bits (RFC 9562, 6.2, method 3)."""
+    """One of this microsecond since the Unix epoch: its fraction of a millisecond is in 12 bits (method 3 of 6.2)."""
     milliseconds, rest = divmod(microseconds, 1000)
     return _made(milliseconds, (rest * 4096 // 1000) << 64 | secrets.randbits(62))
 

@@ -59,4 +59,4 @@ def read(endpoint: Endpoint, page: DeliveryPage) -> tuple[list[Delivery], str | 
 
 
 def _id(name: str, query: QueryDict) -> UUID | None:
-    return filters.request_id(name, query[name]) if query.get(name) else None
+    return filters.request_id(name, str(query[name])) if query.get(name) else None

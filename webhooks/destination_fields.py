@@ -15,7 +15,7 @@ from instantlite.fields import StrictSerializer
 from webhooks import answer_headers, forward_filter, outbound
 from webhooks.expressions import TemplateError
 from webhooks.outbound import Refused
-from webhooks.signature_fields import SignatureField
+from webhooks.signature_fields import SigningSettings
 
 LONGEST_TIMEOUT, DEFAULT_TIMEOUT = 30.0, 10.0
 SHORTEST_TIMEOUT = 0.1
@@ -163,7 +163,7 @@ class DestinationSettings(StrictSerializer):
     ordered = serializers.BooleanField(
         required=False, help_text="Strict order: a request waits until the one before it is delivered or dead."
     )
-    signature = SignatureField(
+    signature = SigningSettings(
         required=False, allow_null=True, help_text="Signs each request anew with this secret; null: as it came."
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +18,7 @@ class TooMany(Exception):
 
 
 def add(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Destination:
-    """A new one; requests that arrive from now on are sent there. Raises TooMany, Gone."""
+    """A new one; requests that arrive from now on are sent there. Raises TooMany, Gone, SecretNeeded."""
     with transaction.atomic():
         _lock(endpoint)
         if Destination.objects.of(endpoint.pk).count() >= settings.INSTANTLITE.forwarding.destinations:
@@ -33,7 +32,10 @@ def add(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Destination:
 
 
 def change(destination: Destination, wanted: Mapping[str, Any]) -> Destination | None:
-    """Sets what is given; None where somebody has just deleted it. Turned on again, what waited for it is sent."""
+    """Sets what is given; None where somebody has just deleted it. Turned on again, what waited for it is sent.
+
+    Raises SecretNeeded.
+    """
     with transaction.atomic():
         row = Destination.objects.select_for_update().filter(pk=destination.pk).first()
         if row is None:
@@ -83,12 +85,8 @@ def _set(row: Destination, wanted: Mapping[str, Any]) -> None:
     for name in ("url", "filter", "timeout_seconds", "ordered"):
         setattr(row, name, wanted.get(name, getattr(row, name)))
     if "signature" in wanted:
-        row.signing = signatures.store(_owner(row), wanted["signature"]) if wanted["signature"] else None
+        # Sealed for this row, the secret opens for no other.
+        row.signing = signatures.store(row.pk, wanted["signature"], row.signing) if wanted["signature"] else None
     if "enabled" in wanted:
         row.enabled = wanted["enabled"]
         row.stopped = ""
-
-
-def _owner(row: Destination) -> UUID:
-    """Whose the secret is: sealed for one row, it opens for no other."""
-    return row.pk

@@ -19,7 +19,7 @@ from webhooks.forward_filter import ForwardFilter
 from webhooks.message import Message, Pair
 from webhooks.models import DeliveryState
 from webhooks.outbound import Answer, Failed, Outgoing, Refused
-from webhooks.signatures import resign
+from webhooks.signatures import Unsealable, Unsignable, resign
 
 # RFC 9110, section 7.6.1, and fields that speak of the connection that a request came on.
 _HOP_BY_HOP = frozenset(
@@ -102,15 +102,17 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
         return Outcome(claimed, DeliveryState.SKIPPED, False, now, note=why)
     if claimed.until <= now and claimed.tries > 1:
         return Outcome(claimed, DeliveryState.DEAD, False, now, note=GIVEN_UP)
+    url = claimed.url
     try:
         # The body is to be freed once it has been sent: nobody but the client may hold it by then.
         outgoing = [outgoing_of(claimed, claimed.message, now)]
         url = outgoing[0].url
         claimed = replace(claimed, message=None)
         answer = outbound.send(outgoing.pop(), claimed.timeout_seconds, sent, keep=keep)
-    except Refused as error:
+    except (Refused, Unsealable, Unsignable) as error:
+        why = "The signing secret can no longer be read. Set it again." if isinstance(error, Unsealable) else str(error)
         note = "Nothing was sent, and it is not tried again by itself."
-        return Outcome(claimed, DeliveryState.DEAD, True, now, error=str(error), note=note, url=claimed.url)
+        return Outcome(claimed, DeliveryState.DEAD, True, now, error=why, note=note, url=url)
     except Failed as error:
         failed = Outcome(
             claimed, DeliveryState.DEAD, True, now, error.duration_ms, error=str(error), url=url, effect="bad"
@@ -126,7 +128,8 @@ def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
     url = joined(claimed.url, claimed.path, message.query)
     headers = _end_to_end(message)
     if claimed.signing:
-        headers = resign(claimed.signing, claimed.destination_id, replace(message, headers=headers), url, now)
+        changed = replace(message, headers=headers)
+        headers = resign(claimed.signing, claimed.destination_id, changed, url, now, claimed.request_id)
     own = urlsplit(settings.INSTANTLITE.server.app_url)
     added: list[Pair] = [("X-Forwarded-For", claimed.client)] if claimed.client else []
     added += [
@@ -204,7 +207,8 @@ def backoff(tries: int) -> timedelta:
     """The wait after so many tries: twice as long each time up to the longest, of which a random 75 to 125 %."""
     options = settings.INSTANTLITE.forwarding
     wait = min(options.first_retry * 2 ** min(tries - 1, 30), options.longest_retry)
-    return wait * random.uniform(0.75, 1.25)  # noqa: S311 — no secret
+    spread: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311 — no secret
+    return spread
 
 
 def retry_after(headers: tuple[Pair, ...], now: datetime) -> timedelta | None:

@@ -11,7 +11,7 @@ from instantlite import errors
 from instantlite.errors import ApiError
 from instantlite.fields import Nothing, parse
 from instantlite.renderers import Negotiation, OwnParameters
-from webhooks import deliveries, delivery_lists, destinations, filters, forwarding_docs, lists, replay
+from webhooks import deliveries, delivery_lists, destinations, filters, forwarding_docs, lists, replay, signatures
 from webhooks import forwarding_shapes as shapes
 from webhooks.destination_fields import (
     DestinationChange,
@@ -49,6 +49,10 @@ class ForwardingViewSet(InboxViewSet):
                     errors.TOO_MANY_DESTINATIONS,
                     f"This inbox has {settings.INSTANTLITE.forwarding.destinations} destinations, as many as one may "
                     "have. Delete one, or make another inbox.",
+                )
+            case signatures.SecretNeeded():
+                return ApiError(
+                    errors.INVALID_REQUEST, "signature.secret: is needed, since none is kept for this provider."
                 )
             case replay.NoDestination():
                 return ApiError(
@@ -167,7 +171,7 @@ class ReplayViewSet(ForwardingViewSet):
         """One request, as it came or edited, to all destinations, one, or any URL. Waits for the outcome."""
         endpoint, wanted = self.owned(token), parse(request, ReplaySettings)
         captured = self.captured(endpoint, request_id)
-        changes = {name: wanted[name] for name in ("method", "path", "headers") if name in wanted}
+        changes: dict[str, Any] = {name: wanted[name] for name in ("method", "path", "headers") if name in wanted}
         edit = replay.Edit(changes, wanted["content"])
         made = replay.replay([captured], replay.targets(endpoint, **_target(wanted)), edit)
         rows = replay.wait(made, wanted["wait_seconds"])

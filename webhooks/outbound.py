@@ -60,8 +60,9 @@ class Outgoing:
 class Answer:
     """What a destination answered; a redirect is an answer like any other.
 
-    `body` is its first KEPT_BYTES, chunked framing undone and content encodings left; `truncated` where it went on, or
-    broke off. `duration_ms`: milliseconds from the start, name resolution included, to the last byte that was read.
+    `body` is its first KEPT_BYTES (or as many as send() was told), chunked framing undone and content encodings left;
+    `truncated` where it went on, or broke off. `duration_ms`: milliseconds from the start, name resolution included, to
+    the last byte that was read.
     """
 
     status: int
@@ -87,8 +88,12 @@ def check_url(url: str) -> str:
     return target.url
 
 
-def send(outgoing: Outgoing, timeout: float, sent: Callable[[], None] | None = None) -> Answer:
+def send(
+    outgoing: Outgoing, timeout: float, sent: Callable[[], None] | None = None, *, keep: int = KEPT_BYTES
+) -> Answer:
     """Send a request and return the answer, all within `timeout` seconds. Raises Refused and Failed.
+
+    `keep`: how many bytes of the answer's body are read.
 
     `sent` is called once, when nothing more of the request will be written: it is all written, or the receiver has
     answered or gone before that. The client holds no reference to the body then. Where it is not called, Refused or
@@ -98,7 +103,7 @@ def send(outgoing: Outgoing, timeout: float, sent: Callable[[], None] | None = N
     deadline = Deadline(timeout)
     target = read(outgoing.url, "latin-1")
     request = _Request(_head(outgoing, target), outgoing.body)
-    reader = AnswerReader(outgoing.method)
+    reader = AnswerReader(outgoing.method, keep)
     del outgoing
     try:
         with connected(target, deadline) as wire:

@@ -16,7 +16,7 @@ _INTERIM = 10
 # A body may come as chunks of one byte, which cost far more than they hold: after so many pieces or bytes of the wire
 # the rest is left.
 _MOST_PIECES = 4096
-_MOST_BODY_BYTES = 1024 * 1024
+_MOST_BODY_BYTES = 2 * 1024 * 1024
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _START = b"HTTP/1."
@@ -29,7 +29,8 @@ class AnswerReader:
     the body went on, or broke off. `last_read` is the monotonic time at which the last bytes came.
     """
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, keep: int = KEPT_BYTES) -> None:
+        self._keep = keep
         self.status: int | None = None
         self.headers: tuple[Pair, ...] = ()
         self.began = False
@@ -47,7 +48,7 @@ class AnswerReader:
     @property
     def body(self) -> bytes:
         """What was kept of it."""
-        return bytes(self._body[:KEPT_BYTES])
+        return bytes(self._body[: self._keep])
 
     @property
     def rejects(self) -> bool:
@@ -142,7 +143,7 @@ class AnswerReader:
                 return None
             self._body += event.data
             self._pieces += 1
-            if len(self._body) > KEPT_BYTES or self._pieces > _MOST_PIECES:
+            if len(self._body) > self._keep or self._pieces > _MOST_PIECES:
                 return self.break_off()
         return None
 

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Subquery
 
 from instantlite import platformdb, telemetry
 from instantlite.logs import first_line
@@ -106,13 +105,11 @@ def _finish(outcome: Outcome) -> None:
 
 def _claimed(delivery_id: UUID, captured: Capture, request_id: UUID) -> tuple[Claimed, float] | None:
     """The delivery as the courier would have claimed it, and how many seconds the sender waits."""
-    endpoints = Endpoint.objects.filter(pk=captured.endpoint_id)
-    delivery = (
-        Delivery.objects.annotate(waits=Subquery(endpoints.values("proxy_seconds"))).filter(pk=delivery_id).first()
-    )
-    destination = Destination.objects.filter(pk=delivery.destination_id).first() if delivery else None
+    delivery = Delivery.objects.filter(pk=delivery_id).exclude(destination_id=None).first()
+    destination = Destination.objects.filter(pk__in=[delivery.destination_id]).first() if delivery else None
     if delivery is None or destination is None:
         return None
+    seconds = Endpoint.objects.filter(pk=captured.endpoint_id).values_list("proxy_seconds", flat=True).first()
     claimed = Claimed(
         delivery_id=delivery.pk,
         endpoint_id=delivery.endpoint_id,
@@ -129,4 +126,4 @@ def _claimed(delivery_id: UUID, captured: Capture, request_id: UUID) -> tuple[Cl
         filter=destination.filter,
         signing=destination.signing,
     )
-    return claimed, float(delivery.waits or 0)
+    return claimed, seconds or 0.0

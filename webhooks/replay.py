@@ -58,7 +58,7 @@ def targets(
 
 
 def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit: Edit = NOTHING) -> list[Delivery]:
-    """A delivery of each request, in their order, to each destination, due now. Raises NotKept: there is no body to send.
+    """A delivery of each request, in their order, to each destination, due now. Raises NotKept if there is no body.
 
     A filter does not hold it back: somebody wants it. A destination that is off keeps it until it is on again.
     """

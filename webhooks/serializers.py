@@ -103,6 +103,15 @@ class NextRequest(serializers.Serializer[Any]):
     request = Summary(allow_null=True, help_text="null: none came within the timeout.")
 
 
+class AttemptsKept(serializers.Serializer[Any]):
+    """What became of a report."""
+
+    ok = serializers.BooleanField()
+    unknown = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Requests that are not here (any more): nothing is kept of them."
+    )
+
+
 class RequestsDeleted(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     deleted = serializers.IntegerField(help_text="How many requests are gone.")

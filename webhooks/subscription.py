@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
@@ -17,10 +18,20 @@ log = logging.getLogger("instantlite.streams")
 
 # What is read and handed over at once.
 PAGE = 100
-# Streams that catch up share so many of the pool's connections, which requests need too.
-_catching_up = threading.BoundedSemaphore(2)
+# Streams that read by themselves share so many of the pool's connections, which requests need too.
+_reading = threading.BoundedSemaphore(2)
 # Until PostgreSQL is asked again that did not answer.
 _PAUSE_SECONDS = 1.0
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """While a stream reads on one of the pool's connections, which it has to wait for, and gives back."""
+    with _reading:
+        try:
+            yield
+        finally:
+            platformdb.let_go_of_connection()
 
 
 class Subscription:
@@ -90,8 +101,5 @@ class Subscription:
 
     def _catch_up(self, most: int) -> list[Entry]:
         rows = CapturedRequest.objects.of(self._feed.endpoint_id).after(self.cursor).oldest_first().summaries()
-        with _catching_up:
-            try:
-                return [Entry(captured) for captured in rows[:most]]
-            finally:
-                platformdb.let_go_of_connection()
+        with reading():
+            return [Entry(captured) for captured in rows[:most]]

@@ -6,9 +6,11 @@ The receive URL is not among them: see middleware.py.
 from collections.abc import Callable
 from typing import Any
 
-from django.urls import URLPattern, re_path
+from django.urls import URLPattern, path, re_path
 
+from webhooks import listen_page
 from webhooks.api import CapturedRequestViewSet, EndpointViewSet
+from webhooks.attempts_api import AttemptViewSet
 from webhooks.forwarding_api import DeliveryViewSet, DestinationViewSet, ReplayViewSet
 from webhooks.page_urls import PAGES
 from webhooks.streaming import StreamViewSet
@@ -62,6 +64,8 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_DELIVERY}/?$", _deliveries(get="retrieve"), name="webhook-delivery"),
     re_path(rf"{_DELIVERY}/retry/?$", _deliveries(post="retry"), name="webhook-delivery-retry"),
     re_path(rf"^webhook/{_TOKEN}/events/?$", StreamViewSet.as_view({"get": "events"}), name="webhook-events"),
+    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     re_path(rf"^webhook/{_TOKEN}/wait/?$", StreamViewSet.as_view({"get": "wait"}), name="webhook-wait"),
+    path("listen.py", listen_page.listen, name="listen"),
     *PAGES,
 ]
