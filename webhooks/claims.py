@@ -4,15 +4,14 @@ The functions are in migration 0003. Used by one thread; every call raises psyco
 """
 
 import json
-import selectors
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from webhooks.ear import Ear, Waker
 from webhooks.forward import Claimed, Outcome, edited
-from webhooks.listener import Waker
 from webhooks.message import Message
 from webhooks.models.captures import path_below_key
 
@@ -36,17 +35,10 @@ class Claims:
 
     def __init__(self, connection: psycopg.Connection[Any], waker: Waker) -> None:
         self._connection = connection
-        self._waker = waker
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(connection.fileno(), selectors.EVENT_READ)
-        self._selector.register(waker.ear, selectors.EVENT_READ)
-        self._told = False
-        connection.add_notify_handler(lambda _: self._tell())
-        connection.execute(f"LISTEN {CHANNEL}")
+        self._ear = Ear(connection, waker, CHANNEL)
 
     def claim(self, most: int, most_room: int, budget: int) -> list[Claimed]:
         """Up to `most` deliveries that are due, with `budget` bytes of bodies; `most_room` of one destination."""
-        self._told = False
         with self._connection.cursor(row_factory=namedtuple_row) as cursor:
             rows = cursor.execute(_CLAIM, [most, most_room, budget], binary=True).fetchall()
         return [_claimed(row) for row in rows]
@@ -62,23 +54,11 @@ class Claims:
 
     def wait(self, seconds: float) -> None:
         """Until something may be due, somebody wakes us, or the time is up."""
-        if not self._told and self._selector.select(max(seconds, 0)):
-            self._waker.hush()
-            # Reads what came, which calls the handler.
-            for _ in self._connection.notifies(timeout=0):
-                pass
-
-    @property
-    def told(self) -> bool:
-        """Whether something was notified since the last claim."""
-        return self._told
+        self._ear.wait(max(seconds, 0))
 
     def close(self) -> None:
-        self._selector.close()
+        self._ear.close()
         self._connection.close()
-
-    def _tell(self) -> None:
-        self._told = True
 
 
 def _claimed(row: Any) -> Claimed:

@@ -20,8 +20,8 @@ from instantlite import platformdb, telemetry
 from instantlite.logs import first_line
 from webhooks import claims, forward
 from webhooks.claims import Claims
+from webhooks.ear import Waker
 from webhooks.forward import Claimed, Outcome
-from webhooks.listener import Waker
 
 log = logging.getLogger("instantlite.courier")
 
@@ -69,6 +69,10 @@ class Courier:
         """Nothing more is claimed; what is under way has a few seconds to end, and run() returns."""
         self._stopping.set()
         self._waker.wake()
+
+    def close(self) -> None:
+        """Lets go of what it was woken by, once run() has returned. For tests: a process ends with it."""
+        self._waker.close()
 
     @property
     def under_way(self) -> int:

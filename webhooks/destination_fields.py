@@ -69,6 +69,7 @@ class SecondsField(serializers.FloatField):
         return float(seconds)
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})
 class ConditionsField(serializers.Field[Any, Any, Any, Any]):
     """An object of names and the values that they must have."""
 
