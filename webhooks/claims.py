@@ -6,6 +6,7 @@ The functions are in migration 0003. Used by one thread; every call raises psyco
 import json
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -16,10 +17,11 @@ from webhooks.message import Message
 from webhooks.models.captures import path_below_key
 
 CHANNEL = "instantlite_deliveries"
-# A statement that is stuck is given up: its transaction is undone, and what it claimed is claimed again.
-SETTINGS = "-c statement_timeout=10s -c lock_timeout=5s -c TimeZone=UTC"
+# A statement that is stuck is given up: its transaction is undone, and what it claimed is claimed again. Nor is a
+# commit waited for (PostgreSQL manual, 28.4, asynchronous commit): what it did last is undone by a crash of PostgreSQL.
+SETTINGS = "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=off -c TimeZone=UTC"
 
-_CLAIM = "SELECT * FROM webhooks_claim(%s, %s, %s, clock_timestamp())"
+_CLAIM = "SELECT * FROM webhooks_claim(%b::uuid[], %s, %s, %s, clock_timestamp())"
 _NEXT = "SELECT least(min(wake_at), now() + interval '1 h') - clock_timestamp() FROM webhooks_destination"
 # Arrays travel in binary (%b), as the writer's do.
 RECORD = """
@@ -36,11 +38,16 @@ class Claims:
     def __init__(self, connection: psycopg.Connection[Any], waker: Waker) -> None:
         self._connection = connection
         self._ear = Ear(connection, waker, CHANNEL)
+        # Endpoints that have something new.
+        self._told: set[UUID] = set()
+        # What was told while nobody listened.
+        connection.execute("SELECT webhooks_put_back(500, clock_timestamp())")
 
     def claim(self, most: int, most_room: int, budget: int) -> list[Claimed]:
         """Up to `most` deliveries that are due, with `budget` bytes of bodies; `most_room` of one destination."""
+        told, self._told = self._told, set()
         with self._connection.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_CLAIM, [most, most_room, budget], binary=True).fetchall()
+            rows = cursor.execute(_CLAIM, [list(told), most, most_room, budget], binary=True).fetchall()
         return [_claimed(row) for row in rows]
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
@@ -54,7 +61,7 @@ class Claims:
 
     def wait(self, seconds: float) -> None:
         """Until something may be due, somebody wakes us, or the time is up."""
-        self._ear.wait(max(seconds, 0))
+        self._told.update(UUID(endpoint) for endpoint in self._ear.wait(max(seconds, 0)) if endpoint)
 
     def close(self) -> None:
         self._ear.close()

@@ -22,12 +22,15 @@ from webhooks import claims, forward
 from webhooks.claims import Claims
 from webhooks.ear import Waker
 from webhooks.forward import Claimed, Outcome
+from webhooks.ingest import ingest
+from webhooks.pace import Pace
 
 log = logging.getLogger("instantlite.courier")
 
 # Between two tries to reach PostgreSQL, and looks for what nobody has told of.
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 15.0
+_TURN_SECONDS = 0.001
 # How many outcomes one statement takes.
 _BATCH = 200
 # For what is under way as the process ends.
@@ -44,6 +47,7 @@ class Courier:
         self._waker = Waker()
         self._lock = threading.Lock()
         self._done: deque[Outcome] = deque()
+        self._pace = Pace(lambda: ingest.taken)
         self._under_way = 0
         self._bytes = 0
 
@@ -82,6 +86,7 @@ class Courier:
     def _work(self, opened: Claims) -> None:
         while not self._stopping.is_set():
             self._record(opened)
+            self._give_way()
             claimed = self._claim(opened)
             for each in claimed:
                 self._start(each)
@@ -95,13 +100,23 @@ class Courier:
 
     def _claim(self, opened: Claims) -> list[Claimed]:
         options = settings.INSTANTLITE.forwarding
-        free = options.in_flight - self._under_way
+        free = self._pace.allowed(min(options.in_flight - self._under_way, _BATCH))
         room = options.in_flight_mb * 1_000_000 - self._bytes
-        return opened.claim(min(free, _BATCH), options.concurrency, room) if free > 0 and room > 0 else []
+        claimed = opened.claim(free, options.concurrency, room) if free > 0 and room > 0 else []
+        self._pace.started(len(claimed))
+        return claimed
+
+    def _give_way(self) -> None:
+        """To whatever is ready: under gunicorn requests, of which this thread is one of many."""
+        if self._pace.is_due:
+            began = time.monotonic()
+            # Not 0, which only lets those have a turn that no socket has to be asked about.
+            time.sleep(_TURN_SECONDS)
+            self._pace.look(time.monotonic() - began - _TURN_SECONDS)
 
     def _rest(self, opened: Claims) -> None:
         """Until there is something to do. Without a word from anybody, time alone makes a delivery due."""
-        opened.wait(min(_LOOK_SECONDS, max(0.05, opened.seconds_until_due())))
+        opened.wait(self._pace.wait or min(_LOOK_SECONDS, max(0.05, opened.seconds_until_due())))
 
     def _start(self, claimed: Claimed) -> None:
         size = len(claimed.message.body) if claimed.message else 0

@@ -4,21 +4,24 @@ Locks are taken in one order everywhere: endpoints, then deliveries, then destin
 Claiming waits for none of them.
 
 webhooks_capture(…) is migration 0001's, which now also writes a delivery for each stored request and each destination
-that is on, in the same transaction, and gives the id of the one that the sender waits for, if its endpoint is in proxy
-mode: that one is claimed already. Ids of deliveries are of their request's microsecond: in the order of requests.
+that is on, in the same transaction, tells the couriers of which endpoints, and gives the id of the one that the sender
+waits for, if its endpoint is in proxy mode: that one is claimed already. It takes no lock on destinations, so that
+capturing waits for no courier. Ids of deliveries are of their request's microsecond: in the order of requests.
 
-webhooks_claim(…) hands out deliveries that are due, of destinations that are due (wake_at): no more at a time than a
-destination has room for, the first one only where it wants strict order, and `most` and `budget` bytes of bodies
-altogether, one of each destination before a second of any. It first locks the destinations and then looks, in a
-statement of its own: what another courier did until its locks were let go is seen. A destination is looked at again
-when its next delivery is due, or, if it has no room, when one is done.
+webhooks_claim(…) hands out deliveries that are due, of the endpoints that it was `told` of and of destinations that
+are due (wake_at): no more at a time than a destination has room for, the first one only where it wants strict order,
+and `most` and `budget` bytes of bodies altogether, one of each destination before a second of any. It first locks the
+destinations and then looks, in a statement of its own: what another courier did until its locks were let go is seen. A
+destination is looked at again when its next delivery is due, or, if it has no room, when one is done. Where another
+courier has it locked, that one was told of the same capture, and looks again.
 
 webhooks_record(…) takes in outcomes: an attempt each, what becomes of the delivery and of its destination. A delivery
 that is no longer the caller's (its lease ran out, `number` is behind) keeps its state; the attempt is on record all the
 same. A destination has room for one more with each success, and for one alone after a failure; from the third failure
 in a row on it rests, twice as long each time, up to a minute: a circuit breaker, half open with the one that has room.
 
-webhooks_put_back(…) returns deliveries whose lease ran out, because who had them was killed.
+webhooks_put_back(…) returns deliveries whose lease ran out, because who had them was killed; and has destinations
+looked at that have something due which nobody was told of, because who was told was killed.
 """
 
 from importlib import import_module
@@ -62,7 +65,7 @@ DECLARE
     -- Of each request, in the order of `endpoints`; null where it is not stored, or not sent on while its sender waits.
     ids uuid[];
     proxies uuid[];
-    -- Destinations that have something to send now.
+    -- Endpoints that have something to send now.
     told uuid[];
     full_again boolean;
 BEGIN
@@ -117,9 +120,7 @@ BEGIN
         SELECT DISTINCT ON (endpoint_id) endpoint_id, id FROM unnest(endpoints, ids) u (endpoint_id, id)
         WHERE id IS NOT NULL ORDER BY endpoint_id, id DESC
     ) newest;
-    PERFORM FROM webhooks_destination d
-    WHERE d.endpoint_id = ANY (known) AND d.enabled AND d.listed ORDER BY d.id FOR UPDATE;
-    IF FOUND THEN
+    IF EXISTS (SELECT FROM webhooks_destination d WHERE d.endpoint_id = ANY (known) AND d.enabled AND d.listed) THEN
         WITH wanted AS (
             SELECT u.p, u.id AS request_id, d.endpoint_id, d.id AS destination_id, u.us,
                 -- The first destination's answer is waited for, unless that one is strict about order and busy.
@@ -150,18 +151,14 @@ BEGIN
                 moment + CASE WHEN w.proxied THEN make_interval(secs => w.proxy_seconds + 30) ELSE interval '0' END,
                 moment + retry_for, ''
             FROM wanted w
-            RETURNING id, request_id, destination_id, state
+            RETURNING id, endpoint_id, request_id, state
         )
         SELECT
             array(SELECT w.id FROM unnest(ids) WITH ORDINALITY u (id, p)
                 LEFT JOIN written w ON w.request_id = u.id AND w.state = 'delivering' ORDER BY u.p),
-            array(SELECT DISTINCT w.destination_id FROM written w WHERE w.state = 'pending')
+            array(SELECT DISTINCT w.endpoint_id FROM written w WHERE w.state = 'pending')
         INTO proxies, told;
-        UPDATE webhooks_destination d SET wake_at = greatest(moment, d.rests_until)
-        WHERE d.id = ANY (told) AND (d.wake_at IS NULL OR d.wake_at > greatest(moment, d.rests_until));
-        IF told <> '{}' THEN
-            PERFORM pg_notify('instantlite_deliveries', '');
-        END IF;
+        PERFORM pg_notify('instantlite_deliveries', id::text) FROM unnest(told) id;
     END IF;
     -- Well beyond what one keeps: the housekeepers are told, once for each time that it has filled up again.
     IF full_again THEN
@@ -178,7 +175,7 @@ $$
 """
 
 _CLAIM = """
-CREATE FUNCTION webhooks_claim(most int, most_room int, budget bigint, moment timestamptz) RETURNS TABLE (
+CREATE FUNCTION webhooks_claim(told uuid[], most int, most_room int, budget bigint, moment timestamptz) RETURNS TABLE (
     delivery_id uuid, endpoint_id uuid, request_id uuid, destination_id uuid, origin text, number int, tries int,
     until timestamptz, edited jsonb, edited_body bytea,
     url text, timeout_seconds float8, filter jsonb, signing jsonb, failures int,
@@ -192,6 +189,12 @@ BEGIN
     looked_at := array(
         SELECT d.id FROM webhooks_destination d WHERE d.wake_at <= moment
         ORDER BY d.wake_at LIMIT most FOR UPDATE SKIP LOCKED
+    );
+    looked_at := looked_at || array(
+        SELECT d.id FROM webhooks_destination d
+        WHERE d.endpoint_id = ANY (told) AND d.enabled AND d.listed AND d.id <> ALL (looked_at)
+        AND (d.rests_until IS NULL OR d.rests_until <= moment)
+        FOR UPDATE SKIP LOCKED
     );
     IF looked_at = '{}' THEN
         RETURN;
@@ -343,7 +346,15 @@ BEGIN
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (lapsed)) ORDER BY d.id FOR UPDATE;
     UPDATE webhooks_destination d SET wake_at = greatest(moment, d.rests_until)
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (lapsed)) AND d.enabled;
-    IF lapsed <> '{}' THEN
+    UPDATE webhooks_destination d SET wake_at = moment
+    WHERE d.id IN (
+        SELECT o.id FROM webhooks_destination o
+        WHERE o.wake_at IS NULL AND o.enabled AND EXISTS (
+            SELECT FROM webhooks_delivery v WHERE v.destination_id = o.id AND v.state = 'pending'
+            AND v.next_at < moment - interval '5 s')
+        ORDER BY o.id FOR UPDATE SKIP LOCKED
+    );
+    IF FOUND OR lapsed <> '{}' THEN
         PERFORM pg_notify('instantlite_deliveries', '');
     END IF;
     RETURN cardinality(lapsed);
@@ -359,7 +370,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_TABLES, "ALTER TABLE webhooks_attempt DROP CONSTRAINT webhooks_attempt_of"),
         migrations.RunSQL(f"DROP FUNCTION {_SIGNATURE}", _initial._CAPTURE),
         migrations.RunSQL(_CAPTURE, f"DROP FUNCTION {_NEW_SIGNATURE}"),
-        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim(int, int, bigint, timestamptz)"),
+        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim(uuid[], int, int, bigint, timestamptz)"),
         migrations.RunSQL(_RECORD, "DROP FUNCTION webhooks_record"),
         migrations.RunSQL(_PUT_BACK, "DROP FUNCTION webhooks_put_back(int, timestamptz)"),
     ]
