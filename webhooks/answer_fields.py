@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from instantlite.fields import NameField, StrictSerializer
 from webhooks import answer_headers, answers, templating
+from webhooks.signature_fields import SignatureSettings
 from webhooks.templating import Context
 
 MAX_DELAY_SECONDS = 10
@@ -228,3 +229,6 @@ class ChangeEndpoint(StrictSerializer):
 
     name = NameField(required=False)
     response = AnswerSettings(required=False, allow_null=True, help_text="What senders are answered; null: defaults.")
+    signature = SignatureSettings(
+        required=False, allow_null=True, help_text="How senders sign, so that each request is verified; null: not."
+    )

@@ -12,6 +12,7 @@ from instantlite.handing_out import HandedOut, earlier
 from instantlite.resource import Gone, LifetimeReached, State, Wish
 from webhooks.answer_fields import merged
 from webhooks.models import CapturedRequest, Endpoint
+from webhooks.signature_fields import kept
 
 # How many requests one statement deletes: a second of work at most, with bodies of a megabyte.
 _BATCH = 200
@@ -40,7 +41,10 @@ def extend(endpoint: Endpoint, ttl: timedelta) -> Endpoint:
 
 
 def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
-    """Sets `name` and `response`, where they are there; of the response, what is there. Raises Gone."""
+    """Sets `name`, `response` and `signature`, where they are there; of the response, what is there.
+
+    Raises Gone, and ValidationError for a signature without a secret.
+    """
     with transaction.atomic():
         # Locked: of two callers that change different parts of the response, neither undoes the other.
         row = Endpoint.objects.active().select_for_update().filter(pk=endpoint.pk).first()
@@ -49,7 +53,9 @@ def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
         row.name = wanted.get("name", row.name)
         if "response" in wanted:
             row.answer = merged(row.answer, wanted["response"])
-        row.save(update_fields=["name", "answer"])
+        if "signature" in wanted:
+            row.signature = kept(row.pk, wanted["signature"], row.signature)
+        row.save(update_fields=["name", "answer", "signature"])
     return row
 
 
