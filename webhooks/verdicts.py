@@ -15,8 +15,8 @@ from webhooks.signatures.diagnosis import BODY_NOT_KEPT, NOT_CHECKED, SECRET_UNR
 
 # Of the bodies of one page so many bytes are read, the first ones of it.
 BODIES_PER_PAGE: Final = 8 * 1024 * 1024
-# What the search for mistakes may hash for one page, see signatures.Work.
-WORK_PER_PAGE: Final = 16 * 1024 * 1024
+# What the search for mistakes may cost for one page, see signatures.Work.
+WORK_PER_PAGE: Final = 32 * 1024 * 1024
 
 _UNREADABLE = Verification(
     None,
