@@ -15,8 +15,10 @@ from webhooks.signatures.diagnosis import BODY_NOT_KEPT, NOT_CHECKED, SECRET_UNR
 
 # Of the bodies of one page so many bytes are read, the first ones of it.
 BODIES_PER_PAGE: Final = 8 * 1024 * 1024
-# What the search for mistakes may cost for one page, see signatures.Work.
-WORK_PER_PAGE: Final = 32 * 1024 * 1024
+# What the search for mistakes may cost for one page of a list, see signatures.Work.
+WORK_PER_PAGE: Final = 16 * 1024 * 1024
+# For each request of a stream: who sends a thousand a second must not keep a process from its other streams.
+WORK_PER_EVENT: Final = 512 * 1024
 
 _UNREADABLE = Verification(
     None,
@@ -40,8 +42,13 @@ def check(endpoint: Endpoint, captured: CapturedRequest) -> None:
         captured.verdict = _said(config, captured, captured.headers, captured.body, None)
 
 
-def check_page(endpoint_id: UUID, signature: dict[str, Any] | None, page: Sequence[CapturedRequest]) -> None:
-    """Sets the verdicts of an endpoint's requests that were read without headers and body, in their order."""
+def check_page(
+    endpoint_id: UUID, signature: dict[str, Any] | None, page: Sequence[CapturedRequest], most: int = WORK_PER_PAGE
+) -> None:
+    """Sets the verdicts of an endpoint's requests that were read without headers and body, in their order.
+
+    The search for mistakes costs no more than `most`.
+    """
     config = _config(endpoint_id, signature) if page else None
     if config is None:
         return
@@ -53,7 +60,7 @@ def check_page(endpoint_id: UUID, signature: dict[str, Any] | None, page: Sequen
             read.append(captured.id)
     rows = CapturedRequest.objects.of(endpoint_id).filter(pk__in=read).values_list("id", "headers", "body")
     held = {key: (headers, body) for key, headers, body in rows} if isinstance(config, Config) else {}
-    work = Work(WORK_PER_PAGE, thorough=False)
+    work = Work(most, thorough=False)
     for captured in page:
         if captured.id in held or captured.too_large or not isinstance(config, Config):
             captured.verdict = _said(config, captured, *held.get(captured.id, ((), b"")), work)
@@ -62,7 +69,7 @@ def check_page(endpoint_id: UUID, signature: dict[str, Any] | None, page: Sequen
 def check_live(endpoint_id: UUID, page: Sequence[CapturedRequest]) -> None:
     """The same for requests of a stream, by what is set now."""
     found = Endpoint.objects.filter(pk=endpoint_id).values_list("signature", flat=True).first()
-    check_page(endpoint_id, found, page)
+    check_page(endpoint_id, found, page, WORK_PER_EVENT * len(page))
     for captured in page:
         captured.is_signed = False
 

@@ -43,11 +43,11 @@ def other_bodies(message: Message, work: Work) -> Iterator[Candidate]:
 def _bodies(message: Message, work: Work) -> Iterator[Candidate]:
     body = message.body
     yield from _line_ends(body)
+    yield from _charsets(body)
     if body[:1] in (b"{", b"[", b'"') or message.content_type.endswith("json"):
         yield from _json(body, work)
     if message.content_type == "application/x-www-form-urlencoded":
         yield from _form(body, work)
-    yield from _charsets(body)
     if message.first("Content-Encoding") and work.spend(_INFLATING):
         held = content.of(message).data
         if held is not body and len(held) <= LONGEST:

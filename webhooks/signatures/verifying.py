@@ -31,8 +31,8 @@ from webhooks.signatures.schemes import SCHEMES, signers
 
 # What Standard Webhooks, Stripe and Slack let a signature be old, or ahead.
 TOLERANCE_SECONDS = 300
-# What the search for one request's mistake may cost, in bytes hashed: an eighth of a second or so.
-WORK = 64 * 1024 * 1024
+# What the search for one request's mistake may cost, in bytes hashed: a tenth of a second or so.
+WORK = 32 * 1024 * 1024
 # Of a longer body two mistakes at once are not looked for.
 _LONGEST_FOR_TWO = 8 * 1024
 # What an attempt costs beside the bytes that it hashes, in bytes: an HMAC, and an Ed25519 signature.
