@@ -15,6 +15,7 @@ from rest_framework import serializers
 from instantlite.fields import NameField, StrictSerializer
 from webhooks import answer_headers, answers, templating
 from webhooks.destination_fields import ProxySettings
+from webhooks.signature_fields import SignatureSettings
 from webhooks.templating import Context
 
 MAX_DELAY_SECONDS = 10
@@ -222,4 +223,7 @@ class ChangeEndpoint(StrictSerializer):
     response = AnswerSettings(required=False, allow_null=True, help_text="What senders are answered; null: defaults.")
     proxy = ProxySettings(
         required=False, allow_null=True, help_text="Senders get the first destination's answer; null: the inbox's own."
+    )
+    signature = SignatureSettings(
+        required=False, allow_null=True, help_text="How senders sign, so that each request is verified; null: not."
     )

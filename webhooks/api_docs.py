@@ -67,7 +67,7 @@ described = extend_schema_view(
     ),
     partial_update=extend_schema(
         operation_id="webhook_change",
-        summary="Change what senders are answered, or the name",
+        summary="Change what senders are answered, how they sign, or the name",
         parameters=[openapi.FORMAT],
         request=ChangeEndpoint,
         responses={

@@ -13,6 +13,7 @@ from instantlite.resource import Gone, LifetimeReached, State, Wish
 from webhooks import deliveries
 from webhooks.answer_fields import merged
 from webhooks.models import CapturedRequest, Endpoint
+from webhooks.signature_fields import kept
 
 # How many requests one statement deletes: a second of work at most, with bodies of a megabyte.
 _BATCH = 200
@@ -41,7 +42,10 @@ def extend(endpoint: Endpoint, ttl: timedelta) -> Endpoint:
 
 
 def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
-    """Sets `name`, `response` and `proxy`, where they are there; of the response, what is there. Raises Gone."""
+    """Sets `name`, `response`, `proxy` and `signature`, where they are there; of the response, what is there.
+
+    Raises Gone, and ValidationError for a signature without a secret.
+    """
     with transaction.atomic():
         # Locked: of two callers that change different parts of the response, neither undoes the other.
         row = Endpoint.objects.active().select_for_update().filter(pk=endpoint.pk).first()
@@ -52,7 +56,9 @@ def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
             row.answer = merged(row.answer, wanted["response"])
         if "proxy" in wanted:
             row.proxy_seconds = wanted["proxy"]["timeout_seconds"] if wanted["proxy"] else None
-        row.save(update_fields=["name", "answer", "proxy_seconds"])
+        if "signature" in wanted:
+            row.signature = kept(row.pk, wanted["signature"], row.signature)
+        row.save(update_fields=["name", "answer", "proxy_seconds", "signature"])
     return row
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 
 from instantlite.errors import INVALID_REQUEST, NOT_FOUND, ApiError
+from webhooks import verdicts
 from webhooks.filters import Page
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.models.captures import CapturedRequestQuerySet
@@ -38,6 +39,8 @@ def read(endpoint: Endpoint, page: Page) -> Listed:
     items, more = found[: page.limit], len(found) > page.limit
     if page.after:
         items.reverse()
+    verdicts.check_page(endpoint.pk, endpoint.signature, items)
+    if page.after:
         return Listed(items, replace(page, after=items[0].id) if more else None)
     return Listed(items, replace(page, before=items[-1].id) if more else None)
 
@@ -45,6 +48,14 @@ def read(endpoint: Endpoint, page: Page) -> Listed:
 def one(endpoint: Endpoint, request_id: UUID) -> CapturedRequest | None:
     """A request with its headers and body."""
     return CapturedRequest.objects.of(endpoint.pk).filter(pk=request_id).first()
+
+
+def verified(endpoint: Endpoint, request_id: UUID) -> CapturedRequest | None:
+    """The same, with the verdict on its signature."""
+    found = one(endpoint, request_id)
+    if found:
+        verdicts.check(endpoint, found)
+    return found
 
 
 def absent() -> ApiError:

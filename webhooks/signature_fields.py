@@ -7,12 +7,13 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from instantlite.fields import StrictSerializer
-from webhooks import answer_headers
+from webhooks import answer_headers, signatures
 from webhooks.signatures import standard
 from webhooks.signatures.claim import decode
 from webhooks.signatures.config import ALGORITHMS, ENCODINGS, PROVIDERS, SECRET_ENCODINGS, HmacOptions
@@ -180,6 +181,21 @@ class SigningSettings(SignatureSettings):
     """How what is sent on is signed anew."""
 
     signs = True
+
+
+def kept(
+    owner_id: UUID, wanted: Mapping[str, Any] | None, current: Mapping[str, Any] | None, field: str = "signature"
+) -> dict[str, Any] | None:
+    """What to store of `wanted`, as the serializers gave it, in the place of `current`; None: nothing is set.
+
+    `owner_id`: of the endpoint or destination that it is stored with. Raises ValidationError where there is no secret.
+    """
+    if wanted is None:
+        return None
+    try:
+        return signatures.store(owner_id, wanted, current)
+    except signatures.SecretNeeded:
+        raise serializers.ValidationError({field: {"secret": "is needed: what the sender signs with."}}) from None
 
 
 def secret_problem(provider: str, secret: str, *, signs: bool) -> str | None:

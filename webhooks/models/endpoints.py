@@ -110,7 +110,7 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def ended(self, endpoint_id: UUID) -> int:
         """Its requests are deleted; the row stays as a tombstone."""
         return self.filter(pk=endpoint_id, state=State.DROPPING).update(
-            state=State.GONE, gone_at=Now(), stored=0, answer=None
+            state=State.GONE, gone_at=Now(), stored=0, answer=None, signature=None
         )
 
     def ending(self) -> "EndpointQuerySet":
@@ -120,7 +120,7 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def expire_due(self) -> int:
         """Makes tombstones of those whose time is up. Their requests go with their day's partition."""
         return self.filter(state=State.ACTIVE, expires_at__lte=Now()).update(
-            state=State.GONE, gone_at=Now(), answer=None
+            state=State.GONE, gone_at=Now(), answer=None, signature=None
         )
 
     def expire_now(self) -> int:

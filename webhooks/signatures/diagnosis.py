@@ -58,7 +58,7 @@ class Refused(Exception):
 
 
 class Work:
-    """How many bytes the search for a mistake may still hash or write. One may be shared by a page of requests.
+    """How much the search for a mistake may still cost, in bytes hashed. One may be shared by a page of requests.
 
     `thorough`: whether two mistakes at once are looked for.
     """

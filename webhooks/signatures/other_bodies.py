@@ -4,9 +4,9 @@ Mostly it is the sender that signs one writing of its data and sends another, or
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 from webhooks import content
@@ -15,9 +15,12 @@ from webhooks.signatures.diagnosis import Work
 
 # A longer body is not written anew to find a mistake.
 LONGEST = 256 * 1024
-# Reading and writing JSON costs so many times what hashing it does.
-_WRITING_COST = 8
+# Reading or writing JSON costs so many times what hashing it does, measured with many small values.
+_WRITING_COST, _INDENTING_COST = 32, 256
+# Taking a Content-Encoding off.
+_INFLATING = 8 * 1024 * 1024
 _MOST_FIELDS = 1000
+_DEEPEST = 64
 
 Candidate = tuple[bytes, str]
 
@@ -40,12 +43,12 @@ def other_bodies(message: Message, work: Work) -> Iterator[Candidate]:
 def _bodies(message: Message, work: Work) -> Iterator[Candidate]:
     body = message.body
     yield from _line_ends(body)
+    yield from _charsets(body)
     if body[:1] in (b"{", b"[", b'"') or message.content_type.endswith("json"):
         yield from _json(body, work)
     if message.content_type == "application/x-www-form-urlencoded":
         yield from _form(body, work)
-    yield from _charsets(body)
-    if message.first("Content-Encoding") and work.spend(_WRITING_COST * LONGEST):
+    if message.first("Content-Encoding") and work.spend(_INFLATING):
         held = content.of(message).data
         if held is not body and len(held) <= LONGEST:
             yield held, "as it was before it was compressed (Content-Encoding)"
@@ -78,18 +81,16 @@ def _json(body: bytes, work: Work) -> Iterator[Candidate]:
     # Too deep, or a number of too many digits.
     except (ValueError, RecursionError):
         return
-    for write, says in _WRITERS:
-        if not work.spend(_WRITING_COST * len(body)):
+    if _is_deep(read):
+        return
+    for writer in _WRITERS:
+        if not work.spend(writer.cost * len(body)):
             return
         try:
-            yield write(read).encode(), says
+            yield writer.write(read).encode(), writer.says
         # A lone surrogate, which has no UTF-8.
         except (ValueError, RecursionError):
             continue
-
-
-def _writer(**options: Any) -> Callable[[Any], str]:
-    return lambda read: json.dumps(read, **options)
 
 
 def _php(read: Any) -> str:
@@ -116,27 +117,61 @@ def _whole(read: Any) -> Any:
     return [_whole(value) for value in read] if isinstance(read, list) else read
 
 
-_COMPACT = {"separators": (",", ":")}
-_SPACINGS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("as compact JSON", _COMPACT),
-    ("as JSON with a space behind each comma and colon", {}),
-    ("as JSON indented by 2 spaces", {"indent": 2}),
-    ("as JSON indented by 4 spaces", {"indent": 4}),
+def _is_deep(read: Any) -> bool:
+    """Whether it is nested so deeply that indenting it would take a square of its length."""
+    level = [read]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+class _Writer(NamedTuple):
+    """A way of writing JSON. `cost`: so many times what hashing what was read costs."""
+
+    write: Callable[[Any], str]
+    says: str
+    cost: int
+
+
+def _writers(spacing: dict[str, Any], says: str, *, is_sorted: bool) -> Iterator[_Writer]:
+    """With text as it is, and escaped."""
+    # json indents without the help of C.
+    cost = _INDENTING_COST if "indent" in spacing else _WRITING_COST
+    options = {**spacing, "sort_keys": is_sorted}
+    words = f"{says}, its keys sorted" if is_sorted else says
+    yield _Writer(_dumping(**options, ensure_ascii=False), words, cost)
+    yield _Writer(_dumping(**options), f"{words}, with \\u escapes beyond ASCII", cost)
+
+
+def _dumping(**options: Any) -> Callable[[Any], str]:
+    return lambda read: json.dumps(read, **options)
+
+
+_LINES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"separators": (",", ":")}, "as compact JSON"),
+    ({}, "as JSON with a space behind each comma and colon"),
 )
-_WRITERS: tuple[tuple[Callable[[Any], str], str], ...] = (
-    *((_writer(**options, ensure_ascii=False), says) for says, options in _SPACINGS),
-    *((_writer(**options), f"{says}, with \\u escapes beyond ASCII") for says, options in _SPACINGS),
-    *(
-        (_writer(**options, ensure_ascii=False, sort_keys=True), f"{says}, its keys sorted")
-        for says, options in _SPACINGS
-    ),
-    *(
-        (_writer(**options, sort_keys=True), f"{says}, its keys sorted, with \\u escapes beyond ASCII")
-        for says, options in _SPACINGS
-    ),
-    (_javascript, "as JSON.stringify() writes it"),
-    (_php, "as PHP's json_encode() writes it"),
-    (_go, "as Go's encoding/json writes it, its keys sorted"),
+_INDENTED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"indent": 2}, "as JSON indented by 2 spaces"),
+    ({"indent": 4}, "as JSON indented by 4 spaces"),
+)
+# The likely and cheap ones first.
+_WRITERS: tuple[_Writer, ...] = (
+    *(writer for spacing, says in _LINES for writer in _writers(spacing, says, is_sorted=False)),
+    _Writer(_php, "as PHP's json_encode() writes it", _WRITING_COST),
+    _Writer(_go, "as Go's encoding/json writes it, its keys sorted", _WRITING_COST),
+    *(writer for spacing, says in _LINES for writer in _writers(spacing, says, is_sorted=True)),
+    _Writer(_javascript, "as JSON.stringify() writes it", _INDENTING_COST),
+    *(writer for spacing, says in _INDENTED for writer in _writers(spacing, says, is_sorted=False)),
+    *(writer for spacing, says in _INDENTED for writer in _writers(spacing, says, is_sorted=True)),
 )
 
 

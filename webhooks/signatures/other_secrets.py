@@ -44,13 +44,18 @@ def _of_standard(secret: str) -> Iterator[tuple[bytes, str]]:
 
 
 def _of_text(config: Config, secret: str) -> Iterator[tuple[bytes, str]]:
+    if config.provider == "hmac" and config.hmac.secret_encoding in ("hex", "base64"):
+        yield (
+            secret.encode(),
+            f"The sender takes the text of the secret for the key, and does not decode it from "
+            f'{config.hmac.secret_encoding}. Set secret_encoding to "text".',
+        )
     stripped = secret.strip()
-    yield (
-        stripped.encode(),
-        "The secret that is set here has spaces around it. Set it again without them.",
-    )
+    if stripped != secret:
+        yield stripped.encode(), "The secret that is set here has spaces around it. Set it again without them."
     unquoted = stripped.strip(_QUOTES)
-    yield unquoted.encode(), "The secret that is set here has quotation marks around it. Set it again without them."
+    if unquoted != stripped:
+        yield unquoted.encode(), "The secret that is set here has quotation marks around it. Set it again without them."
     yield from _with_line_end(
         secret.encode(),
         "The sender's secret has a line break behind it, as when it is read from a file. Take it off there.",
@@ -71,12 +76,6 @@ def _of_text(config: Config, secret: str) -> Iterator[tuple[bytes, str]]:
     yield from _decoded(
         bare, "hex", f"The sender decodes the secret from hex; here its text is the key. {_advice(config, 'hex')}"
     )
-    if config.provider == "hmac" and config.hmac.secret_encoding in ("hex", "base64"):
-        yield (
-            secret.encode(),
-            f"The sender takes the text of the secret for the key, and does not decode it from "
-            f'{config.hmac.secret_encoding}. Set secret_encoding to "text".',
-        )
     yield base64.b64encode(stripped.encode()), "The sender signs with the base64 of the secret. Set that, or mend it."
     yield stripped.encode().hex().encode(), "The sender signs with the hex of the secret. Set that, or mend it."
     yield f" {secret}".encode(), "The sender's secret has a space in front of it. Take it off there."

@@ -1,5 +1,6 @@
 """What a URL may have been when it was signed, where the URL is part of what is signed."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -7,6 +8,7 @@ from webhooks.message import Message
 from webhooks.signatures.config import Config
 
 Candidate = tuple[str, str]
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 _MEND = "Give the sender the receive URL as it is shown here."
 
 
@@ -31,7 +33,7 @@ def _urls(message: Message, url: str) -> Iterator[Candidate]:
         f"configuration). {_MEND}"
     )
     yield parts._replace(scheme=other).geturl(), switched
-    if host and host != parts.netloc:
+    if _HOST.fullmatch(host) and host != parts.netloc:
         named = f"It was signed for the host {host[:100]}, and this server's is {parts.netloc} (app_url). {_MEND}"
         for scheme in (parts.scheme, other):
             yield parts._replace(scheme=scheme, netloc=host).geturl(), named
