@@ -115,18 +115,26 @@ def send(outgoing: Outgoing, timeout: float, sent: Callable[[], None] | None = N
 
 
 class _Request:
-    """The bytes of a request that are still to be written."""
+    """The bytes of a request that are still to be written, `left` of `size`; `broken` once the connection takes none."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         self.size = len(head) + len(body)
         self.left = self.size
+        self.broken = False
         # A small body goes out together with the head, in one packet.
         pieces = [head + body] if len(body) < PIECE else [head, body]
         self._views = [memoryview(piece) for piece in pieces]
 
     def write_to(self, wire: Wire) -> int:
-        """Write what the connection takes, at most PIECE, and return how much that was. Raises OSError."""
-        wrote = wire.write(self._views[0][:PIECE])
+        """Write what the connection takes, at most PIECE, and return how much that was."""
+        if not self.left:
+            return 0
+        try:
+            wrote = wire.write(self._views[0][:PIECE])
+        except OSError:
+            self.broken = True
+            self.give_up()
+            return 0
         self.left -= wrote
         self._views[0] = self._views[0][wrote:]
         if not self._views[0]:
@@ -165,25 +173,18 @@ def _exchange(wire: Wire, request: _Request, reader: AnswerReader, sent: Callabl
     """
     # What may be read and thrown away while the request is still on its way: a receiver may send it all back.
     spare = request.size + KEPT_BYTES
-    broken = False
     try:
         while request.left or not reader.done:
             wire.deadline.check()
-            received = _receive(wire, reader, broken)
+            received = _receive(wire, reader, request.broken)
             spare -= len(received or b"")
             if received == b"" or reader.rejects or spare < 0:
                 request.give_up()
-            wrote = 0
-            if request.left:
-                try:
-                    wrote = request.write_to(wire)
-                except OSError:
-                    broken = True
-                    request.give_up()
+            wrote = request.write_to(wire)
             if sent and not request.left:
                 sent()
                 sent = None
-            if received is None and not wrote and not broken and (request.left or not reader.done):
+            if received is None and not wrote and not request.broken and (request.left or not reader.done):
                 wire.wait(writing=request.left > 0)
     except TimeoutError:
         if reader.status is None:
