@@ -115,7 +115,7 @@ def send(outgoing: Outgoing, timeout: float, sent: Callable[[], None] | None = N
 
 
 class _Request:
-    """The bytes of a request that are still to be written, `left` of `size`; `broken` once the connection takes none."""
+    """Bytes of a request that are yet to be written: `left` of `size`, `broken` once the connection takes none."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         self.size = len(head) + len(body)
@@ -171,20 +171,24 @@ def _exchange(wire: Wire, request: _Request, reader: AnswerReader, sent: Callabl
     A receiver may answer before it has read everything, and then close (RFC 9112, section 9.6). Its answer counts, so
     what has come is read before each piece that is written, and after one that could not be.
     """
-    # What may be read and thrown away while the request is still on its way: a receiver may send it all back.
+    # What may be read and thrown away for a receiver that answers early: it may send the whole request back. To close
+    # with some of it unread would be a reset, which takes the end of the request with it (RFC 9293, section 3.6.1).
     spare = request.size + KEPT_BYTES
+    early = False
     try:
-        while request.left or not reader.done:
+        while request.left or not reader.done or (early and reader.truncated and spare > 0):
             wire.deadline.check()
             received = _receive(wire, reader, request.broken)
+            early = early or bool(received and request.left)
             spare -= len(received or b"")
-            if received == b"" or reader.rejects or spare < 0:
+            if received == b"" or reader.rejects or spare <= 0:
                 request.give_up()
+                early = False
             wrote = request.write_to(wire)
             if sent and not request.left:
                 sent()
                 sent = None
-            if received is None and not wrote and not request.broken and (request.left or not reader.done):
+            if received is None and not wrote and not request.broken:
                 wire.wait(writing=request.left > 0)
     except TimeoutError:
         if reader.status is None:

@@ -148,7 +148,11 @@ def ok(body: bytes = b"taken") -> bytes:
 
 
 def forwarding(settings: Any, *networks: str, app_url: str = "https://instant.example", **options: Any) -> None:
-    """Set options of the section `forwarding`, of which `allow_networks` are `networks`, for one test."""
+    """Set options of the section `forwarding`, of which `allow_networks` are `networks`, for one test.
+
+    Where the test brings no DNS server there is none.
+    """
+    options = {"nameservers": ("127.0.0.1@9",), **options}
     config = settings.INSTANTLITE
     opened = tuple(ip_network(network) for network in networks)
     settings.INSTANTLITE = replace(
