@@ -23,10 +23,11 @@ class DnsServer:
     def __init__(self, says: Says) -> None:
         self.asked: list[str] = []
         self._says = says
+        # On an address of its own, where nothing else takes the port of one protocol before the other's is bound.
+        self._tcp = socket.create_server(("127.0.53.1", 0))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self.where = f"127.0.0.1@{self._udp.getsockname()[1]}"
-        self._tcp = socket.create_server(self._udp.getsockname())
+        self._udp.bind(self._tcp.getsockname())
+        self.where = "{}@{}".format(*self._tcp.getsockname())
         self._ending = False
         self._threads = [threading.Thread(target=loop) for loop in (self._over_udp, self._over_tcp)]
         for thread in self._threads:
