@@ -109,12 +109,11 @@ class Receiver:
 
     def _serve(self, taken: socket.socket) -> None:
         try:
+            taken = self._context.wrap_socket(taken, server_side=True) if self._context else taken
+        except OSError:
             # A client that finds fault with the certificate goes away in the middle.
-            with suppress(OSError):
-                taken = self._context.wrap_socket(taken, server_side=True) if self._context else taken
-        except BaseException:
             taken.close()
-            raise
+            return
         with Connection(taken) as connection, suppress(OSError, EOFError):
             self._open.append(connection)
             try:

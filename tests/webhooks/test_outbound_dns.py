@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from tests.webhooks.dns_server import Query, Says, dns_server, records, zone
 from tests.webhooks.receivers import Receiver, forwarding, ok, receiver
-from webhooks import outbound_socket, outbound_url, own_addresses, reachable, resolving
+from webhooks import outbound_socket, outbound_url, own_addresses, reachable, resolving, sockets
 from webhooks.addresses import Address
 from webhooks.outbound import Answer, Failed, Outgoing, Refused, send
 from webhooks.outbound_errors import Deadline
@@ -86,7 +87,7 @@ def test_exactly_the_address_that_was_looked_at_is_connected_to(
     settings: Any, monkeypatch: pytest.MonkeyPatch, public: Receiver
 ) -> None:
     dialed: list[str] = []
-    dial = outbound_socket.dial
+    dial = sockets.dial
 
     def to_the_far_side(made: Any, address: Address, port: int, deadline: Deadline) -> None:
         dialed.append(str(address))
@@ -223,7 +224,8 @@ def test_the_hosts_file_is_read_first_and_again_when_it_changes(
     settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, public: Receiver
 ) -> None:
     file = tmp_path / "hosts"
-    monkeypatch.setattr(resolving, "hosts", resolving.Watched(file, resolving._read_hosts, {}))
+    nothing: dict[str, list[Address]] = {}
+    monkeypatch.setattr(resolving, "hosts", resolving.Watched(file, resolving._read_hosts, nothing))
     forwarding(settings, OPEN)
     outgoing = Outgoing("POST", f"http://neighbour:{public.port}/", (), b"")
     with pytest.raises(Failed):
@@ -256,9 +258,9 @@ def test_the_address_of_our_own_host_is_no_destination(settings: Any) -> None:
             send_to(settings, ours, name, 8000)
     with dns_server(ours) as server:
         forwarding(settings, nameservers=(server.where,))
-        assert not is_own(resolving.ip_address("8.8.4.4"), Deadline(5.0))
+        assert not is_own(ip_address("8.8.4.4"), Deadline(5.0))
         for _ in range(3):
-            assert is_own(resolving.ip_address("8.8.8.8"), Deadline(5.0))
+            assert is_own(ip_address("8.8.8.8"), Deadline(5.0))
         # Ours is the one name whose addresses are believed for a while.
         assert server.asked == []
 
@@ -270,10 +272,10 @@ def test_an_operator_may_open_our_own_address(settings: Any, public: Receiver) -
 
 
 def test_the_kernel_knows_which_addresses_are_this_machines() -> None:
-    assert of_this_machine(resolving.ip_address("127.0.0.1"))
-    assert of_this_machine(resolving.ip_address("::1"))
-    assert not of_this_machine(resolving.ip_address("8.8.8.8"))
-    assert not of_this_machine(resolving.ip_address("2001:4860:4860::8888"))
+    assert of_this_machine(ip_address("127.0.0.1"))
+    assert of_this_machine(ip_address("::1"))
+    assert not of_this_machine(ip_address("8.8.8.8"))
+    assert not of_this_machine(ip_address("2001:4860:4860::8888"))
 
 
 def test_names_that_never_resolve_hold_no_others_up(settings: Any, public: Receiver) -> None:
