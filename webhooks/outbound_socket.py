@@ -28,6 +28,9 @@ _CONNECTING = {
     errno.ENETUNREACH: "there is no way to its address",
     errno.EADDRNOTAVAIL: "there is no way to its address",
     errno.EACCES: "a firewall of this server does not let the connection through",
+    errno.EMFILE: "this server has no sockets left",
+    errno.ENFILE: "this server has no sockets left",
+    errno.ENOBUFS: "this server has no memory left for sockets",
     errno.EPERM: "a firewall of this server does not let the connection through",
 }
 # X509_V_ERR_… of OpenSSL's x509_vfy.h, see X509_STORE_CTX_get_error(3).

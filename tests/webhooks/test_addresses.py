@@ -74,6 +74,7 @@ def test_addresses_of_the_public_internet_are_not(text: str) -> None:
 
 @pytest.mark.parametrize("line", TABLE, ids=lambda line: str(line.network))
 def test_the_table_differs_from_ipaddress_where_it_is_explained_only(line: Any) -> None:
+    assert STRICTER.keys() <= {str(each.network) for each in TABLE}
     if str(line.network) in STRICTER:
         return
     assert not line.network[0].is_global

@@ -100,6 +100,17 @@ def test_exactly_the_address_that_was_looked_at_is_connected_to(
     assert dialed == ["8.8.8.8"]
 
 
+def test_a_connection_back_to_this_machine_is_dropped_whatever_was_found_before(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound_socket, "allowed_addresses", lambda target, deadline: [ip_address(INSIDE)])
+    with receiver(ok(b"inside"), host=INSIDE) as inside:
+        with pytest.raises(Refused, match="this service itself"):
+            send_to(settings, zone(), "hook.example", inside.port)
+        inside.close()
+        assert inside.requests in ([], [b""])
+
+
 def test_of_mixed_addresses_only_the_allowed_ones_are_tried(settings: Any, public: Receiver) -> None:
     mixed = zone(f"mixed.example. A 127.0.0.1 10.0.0.1 {PUBLIC}", "mixed.example. AAAA ::1 fd00::1")
     with receiver(ok(b"inside"), host=INSIDE) as inside:
