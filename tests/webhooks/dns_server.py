@@ -70,15 +70,14 @@ class DnsServer:
         assert isinstance(query, Query)
         self.asked.append(query.question[0].to_text())
         said = self._says(query)
-        if isinstance(said, dns.message.Message):
-            whole = said.to_wire(max_size=65535)
-            if len(whole) > most:
-                said = dns.message.make_response(query)
-                said.flags |= dns.flags.TC
-                whole = said.to_wire()
-            yield whole
-        elif said is not None:
-            yield said
+        if said is None:
+            return
+        whole = said.to_wire(max_size=65535) if isinstance(said, dns.message.Message) else said
+        if len(whole) > most:
+            cut = dns.message.make_response(query)
+            cut.flags |= dns.flags.TC
+            whole = cut.to_wire()
+        yield whole
 
 
 @contextmanager

@@ -127,9 +127,8 @@ def test_a_long_answer_is_fetched_over_tcp(settings: Any, public: Receiver) -> N
 
 
 def test_a_huge_answer_is_not_looked_at(settings: Any) -> None:
-    huge = zone("huge.example. A " + " ".join(f"10.{n // 250}.{n % 250}.1" for n in range(3900)))
     with pytest.raises(Failed, match="longer than 4096 bytes"):
-        send_to(settings, huge, "huge.example", 8000)
+        send_to(settings, lambda query: query.to_wire() + bytes(60_000), "huge.example", 8000)
 
 
 def test_few_of_many_addresses_are_tried(settings: Any) -> None:
