@@ -120,18 +120,26 @@ def send(
 
 
 class _Request:
-    """The bytes of a request that are still to be written."""
+    """Bytes of a request that are yet to be written: `left` of `size`, `broken` once the connection takes none."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         self.size = len(head) + len(body)
         self.left = self.size
+        self.broken = False
         # A small body goes out together with the head, in one packet.
         pieces = [head + body] if len(body) < PIECE else [head, body]
         self._views = [memoryview(piece) for piece in pieces]
 
     def write_to(self, wire: Wire) -> int:
-        """Write what the connection takes, at most PIECE, and return how much that was. Raises OSError."""
-        wrote = wire.write(self._views[0][:PIECE])
+        """Write what the connection takes, at most PIECE, and return how much that was."""
+        if not self.left:
+            return 0
+        try:
+            wrote = wire.write(self._views[0][:PIECE])
+        except OSError:
+            self.broken = True
+            self.give_up()
+            return 0
         self.left -= wrote
         self._views[0] = self._views[0][wrote:]
         if not self._views[0]:
@@ -168,27 +176,24 @@ def _exchange(wire: Wire, request: _Request, reader: AnswerReader, sent: Callabl
     A receiver may answer before it has read everything, and then close (RFC 9112, section 9.6). Its answer counts, so
     what has come is read before each piece that is written, and after one that could not be.
     """
-    # What may be read and thrown away while the request is still on its way: a receiver may send it all back.
+    # What may be read and thrown away for a receiver that answers early: it may send the whole request back. To close
+    # with some of it unread would be a reset, which takes the end of the request with it (RFC 9293, section 3.6.1).
     spare = request.size + KEPT_BYTES
-    broken = False
+    early = False
     try:
-        while request.left or not reader.done:
+        while request.left or not reader.done or (early and reader.truncated and spare > 0):
             wire.deadline.check()
-            received = _receive(wire, reader, broken)
+            received = _receive(wire, reader, request.broken)
+            early = early or bool(received and request.left)
             spare -= len(received or b"")
-            if received == b"" or reader.rejects or spare < 0:
+            if received == b"" or reader.rejects or spare <= 0:
                 request.give_up()
-            wrote = 0
-            if request.left:
-                try:
-                    wrote = request.write_to(wire)
-                except OSError:
-                    broken = True
-                    request.give_up()
+                early = False
+            wrote = request.write_to(wire)
             if sent and not request.left:
                 sent()
                 sent = None
-            if received is None and not wrote and not broken and (request.left or not reader.done):
+            if received is None and not wrote and not request.broken:
                 wire.wait(writing=request.left > 0)
     except TimeoutError:
         if reader.status is None:

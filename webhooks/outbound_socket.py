@@ -14,6 +14,7 @@ from webhooks.addresses import OWN, Address, opened
 from webhooks.outbound_errors import Deadline, Failed, Refused
 from webhooks.outbound_url import Target
 from webhooks.reachable import allowed_addresses
+from webhooks.sockets import dial, wait
 
 PIECE = 64 * 1024
 # How long an address may take while there is another one to try (seconds).
@@ -27,6 +28,9 @@ _CONNECTING = {
     errno.ENETUNREACH: "there is no way to its address",
     errno.EADDRNOTAVAIL: "there is no way to its address",
     errno.EACCES: "a firewall of this server does not let the connection through",
+    errno.EMFILE: "this server has no sockets left",
+    errno.ENFILE: "this server has no sockets left",
+    errno.ENOBUFS: "this server has no memory left for sockets",
     errno.EPERM: "a firewall of this server does not let the connection through",
 }
 # X509_V_ERR_… of OpenSSL's x509_vfy.h, see X509_STORE_CTX_get_error(3).
@@ -86,7 +90,7 @@ class Wire:
 
     def wait(self, *, writing: bool) -> None:
         """Wait until something can be read, or written where `writing`. Raises TimeoutError at the deadline."""
-        _wait(self._socket, self._reading | (self._writing if writing else 0), self.deadline)
+        wait(self._socket, self._reading | (self._writing if writing else 0), self.deadline)
 
 
 @contextmanager
@@ -130,23 +134,12 @@ def _connect(address: Address, port: int, deadline: Deadline) -> socket.socket:
     try:
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _dial(made, address, port, deadline)
+        dial(made, address, port, deadline)
         _check_ends(made, address)
     except BaseException:
         made.close()
         raise
     return made
-
-
-def _dial(made: socket.socket, address: Address, port: int, deadline: Deadline) -> None:
-    """Connect a socket that does not block (connect(2), EINPROGRESS). The address is numeric: nothing is resolved."""
-    try:
-        made.connect((str(address), port))
-    except BlockingIOError:
-        _wait(made, select.POLLOUT, deadline)
-        number = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            raise OSError(number, os.strerror(number)) from None
 
 
 def _check_ends(made: socket.socket, address: Address) -> None:
@@ -171,9 +164,9 @@ def _under_tls(plain: socket.socket, host: str, deadline: Deadline) -> ssl.SSLSo
                 secure.do_handshake()
                 return secure
             except ssl.SSLWantReadError:
-                _wait(secure, select.POLLIN, deadline)
+                wait(secure, select.POLLIN, deadline)
             except ssl.SSLWantWriteError:
-                _wait(secure, select.POLLOUT, deadline)
+                wait(secure, select.POLLOUT, deadline)
     except TimeoutError:
         secure.close()
         raise Failed(f"TLS was not agreed upon within {deadline}") from None
@@ -203,13 +196,3 @@ def _tls_words(error: Exception) -> str:
     if isinstance(reason, str):
         return _TLS.get(reason, f"TLS could not be agreed upon: {reason.replace('_', ' ').lower()}")
     return "TLS could not be agreed upon"
-
-
-def _wait(waited_for: socket.socket, events: int, deadline: Deadline) -> None:
-    """Wait for poll(2)'s events. Raises TimeoutError at the deadline."""
-    deadline.check()
-    poll = select.poll()
-    poll.register(waited_for, events)
-    # Rounded up: a wait that ends a moment early would be repeated without rest.
-    if not poll.poll(max(0.0, deadline.left) * 1000 + 1):
-        raise TimeoutError

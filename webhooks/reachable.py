@@ -37,6 +37,7 @@ def allowed_addresses(target: Target, deadline: Deadline) -> list[Address]:
 
     Raises Refused where the target has none that is, Failed where its name cannot be resolved.
     """
+    check_known(target)
     found = [target.address] if target.address else addresses_of(target.host, deadline)
     allowed = []
     words = ""

@@ -6,6 +6,7 @@ name is asked for again at each connection, because the one that was checked has
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain, repeat
@@ -24,6 +25,7 @@ from django.conf import settings
 
 from webhooks.addresses import Address
 from webhooks.outbound_errors import Deadline, Failed
+from webhooks.sockets import dial, read_exactly
 
 T = TypeVar("T")
 
@@ -31,6 +33,8 @@ T = TypeVar("T")
 _PATIENCE = (1.0, 2.0, 4.0)
 # Servers of some names never answer a question for IPv6. With an IPv4 address in hand the wait for it is short.
 _PATIENCE_FOR_MORE = 1.0
+# To take an answer of 64 KiB apart needs half a second of CPU, in which a gevent worker does nothing else.
+_LONGEST = 4096
 _LOOPBACK = (IPv6Address("::1"), IPv4Address("127.0.0.1"))
 
 
@@ -39,6 +43,10 @@ class Server(NamedTuple):
 
     address: str
     port: int = 53
+
+
+class _TooLong(Exception):
+    """An answer is longer than any that a host needs."""
 
 
 class Watched(Generic[T]):
@@ -105,8 +113,10 @@ def _query(host: str, kind: dns.rdatatype.RdataType, deadline: Deadline) -> list
             continue
         try:
             return _addresses(host, _response(query, server, deadline.part(patience)))
-        except dns.exception.Timeout:
+        except (dns.exception.Timeout, TimeoutError):
             continue
+        except _TooLong:
+            raise Failed(f"what DNS says of the name {host} is longer than {_LONGEST} bytes") from None
         except (OSError, EOFError, ValueError, dns.exception.DNSException):
             # It is away, or what it says cannot be used. Another one may know better.
             servers.remove(server)
@@ -124,7 +134,7 @@ def _response(query: dns.message.Message, server: Server, deadline: Deadline) ->
     """What one server answers, over UDP, and over TCP where it says that the answer is longer.
 
     Anything that is no answer to this question is passed over: somebody else may have sent it. Raises
-    dns.exception.Timeout, and what dnspython raises for a message that it cannot read.
+    dns.exception.Timeout or TimeoutError, OSError, and what dnspython raises for a message that it cannot read.
     """
     try:
         return dns.query.udp(
@@ -137,7 +147,23 @@ def _response(query: dns.message.Message, server: Server, deadline: Deadline) ->
             ignore_errors=True,
         )
     except dns.message.Truncated:
-        return dns.query.tcp(query, server.address, timeout=max(0.0, deadline.left), port=server.port)
+        return _over_tcp(query, server, deadline)
+
+
+def _over_tcp(query: dns.message.Message, server: Server, deadline: Deadline) -> dns.message.Message:
+    """The same over TCP (RFC 1035, section 4.2.2). Raises _TooLong as well, before anything of it is looked at."""
+    address = ip_address(server.address)
+    with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM) as made:
+        made.setblocking(False)
+        dial(made, address, server.port, deadline)
+        made.send(query.to_wire(prepend_length=True))
+        length = int.from_bytes(read_exactly(made, 2, deadline), "big")
+        if length > _LONGEST:
+            raise _TooLong
+        response = dns.message.from_wire(read_exactly(made, length, deadline))
+    if not query.is_response(response):
+        raise dns.query.BadResponse
+    return response
 
 
 def _addresses(host: str, response: dns.message.Message) -> list[Address]:

@@ -109,12 +109,11 @@ class Receiver:
 
     def _serve(self, taken: socket.socket) -> None:
         try:
+            taken = self._context.wrap_socket(taken, server_side=True) if self._context else taken
+        except OSError:
             # A client that finds fault with the certificate goes away in the middle.
-            with suppress(OSError):
-                taken = self._context.wrap_socket(taken, server_side=True) if self._context else taken
-        except BaseException:
             taken.close()
-            raise
+            return
         with Connection(taken) as connection, suppress(OSError, EOFError):
             self._open.append(connection)
             try:
@@ -148,7 +147,11 @@ def ok(body: bytes = b"taken") -> bytes:
 
 
 def forwarding(settings: Any, *networks: str, app_url: str = "https://instant.example", **options: Any) -> None:
-    """Set options of the section `forwarding`, of which `allow_networks` are `networks`, for one test."""
+    """Set options of the section `forwarding`, of which `allow_networks` are `networks`, for one test.
+
+    Where the test brings no DNS server there is none.
+    """
+    options = {"nameservers": ("127.0.0.1@9",), **options}
     config = settings.INSTANTLITE
     opened = tuple(ip_network(network) for network in networks)
     settings.INSTANTLITE = replace(
