@@ -38,8 +38,8 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_REQUEST}/har/?$", _requests(get="har"), name="webhook-har"),
     re_path(rf"{_REQUEST}/curl/?$", _requests(get="curl"), name="webhook-curl"),
     re_path(rf"^webhook/{_TOKEN}/events/?$", StreamViewSet.as_view({"get": "events"}), name="webhook-events"),
-    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     re_path(rf"^webhook/{_TOKEN}/wait/?$", StreamViewSet.as_view({"get": "wait"}), name="webhook-wait"),
+    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     path("listen.py", listen_page.listen, name="listen"),
     *PAGES,
 ]

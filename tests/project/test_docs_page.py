@@ -15,14 +15,14 @@ CALLS = {
     *(f"{kind}_{call}" for kind in ("db", "cache") for call in ("new", "status", "delete", "rotate", "extend")),
     *(f"webhook_{call}" for call in ("new", "status", "change", "delete", "extend", "requests", "requests_delete")),
     *(f"webhook_request{call}" for call in ("", "_delete", "_raw", "_part", "_har", "_curl")),
-    *(f"webhook_{call}" for call in ("events", "wait")),
+    *(f"webhook_{call}" for call in ("events", "wait", "attempts")),
 }
 _REQUESTS = "/webhook/{token}/requests"
 PATHS = [
     *(f"/{kind}/{call}" for kind in ("db", "cache") for call in ("new", "{token}", "{token}/rotate", "{token}/extend")),
     *(f"/webhook/{call}" for call in ("new", "{token}", "{token}/extend", "{token}/requests")),
     *(f"{_REQUESTS}/{{request_id}}{call}" for call in ("", "/raw", "/parts/{number}", "/har", "/curl")),
-    *(f"/webhook/{{token}}/{call}" for call in ("events", "wait")),
+    *(f"/webhook/{{token}}/{call}" for call in ("events", "wait", "attempts")),
 ]
 
 
