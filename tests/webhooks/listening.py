@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+import pytest
 import requests
 from psycopg.rows import namedtuple_row
 
@@ -251,21 +251,6 @@ def _shut(end: socket.socket) -> None:
         return
 
 
-@contextmanager
-def closing(*things: Any) -> Iterator[None]:
-    """Ends receivers, cutters and listeners, whatever came."""
-    try:
-        yield
-    finally:
-        for thing in things:
-            if isinstance(thing, Listener):
-                if thing.process.poll() is None:
-                    thing.process.kill()
-                thing.wait()
-            else:
-                thing.close()
-
-
 def pause(seconds: float) -> Answer:
     """Accepts after a while, so that one is under way at any moment."""
 
@@ -274,3 +259,39 @@ def pause(seconds: float) -> Answer:
         connection.sendall(OK)
 
     return answer
+
+
+Listen = Callable[..., Listener]
+
+
+@pytest.fixture
+def program(service: Service) -> bytes:
+    return service.get("/listen.py").content
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def inbox(service: Service) -> Inbox:
+    return Inbox(service)
+
+
+@pytest.fixture
+def listen(program: bytes, tmp_path: Path) -> Iterator[Listen]:
+    """Starts listen.py with arguments, and ends it with the test."""
+    started: list[Listener] = []
+
+    def start(*arguments: str, **environ: str) -> Listener:
+        started.append(Listener(program, list(arguments), tmp_path, **environ))
+        return started[-1]
+
+    yield start
+    for listener in started:
+        if listener.process.poll() is None:
+            listener.process.kill()
+        listener.wait()

@@ -12,6 +12,7 @@ import base64
 import codecs
 import hashlib
 import http.client
+import io
 import json
 import os
 import queue
@@ -36,7 +37,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol
+from typing import Any, BinaryIO, NoReturn, cast
 
 # The address that this copy came from: a bare token is enough then.
 SERVER = ""
@@ -354,14 +355,6 @@ def _uuid7() -> uuid.UUID:
     return uuid.UUID(int=int(time.time() * 1000) << 80 | rest)
 
 
-class Action(Protocol):
-    def run(self, request: Request) -> Outcome:
-        """Does it, whatever goes wrong; the body has been read."""
-
-    def cancel(self) -> None:
-        """From another thread: what is under way ends."""
-
-
 # Of one connection only (RFC 9110, section 7.6.1), or what we say ourselves.
 _LEFT_OUT = frozenset(
     {
@@ -393,7 +386,6 @@ class Forward:
         self._path, self._query = parts.path, parts.query
         self._seconds = seconds
         self._scheme = urllib.parse.urlsplit(server).scheme
-        self._socket: socket.socket | None = None
 
     def target(self, request: Request) -> str:
         """Path and query: what the request has below the receive URL, behind our own."""
@@ -441,32 +433,22 @@ class Forward:
 
     def _send(self, request: Request) -> tuple[int, Pairs, bytes]:
         deadline = time.monotonic() + self._seconds
-        connection = self._socket = socket.create_connection((self._host, self._port), self._seconds)
-        # A server that sends a byte now and then would never be slow: at the deadline it is cut off.
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), self.cancel)
-        timer.daemon = True
-        timer.start()
+        connection = socket.create_connection((self._host, self._port), self._seconds)
         try:
             if self._secure:
-                context = ssl.create_default_context()
-                connection = self._socket = context.wrap_socket(
-                    connection, server_hostname=self._host, do_handshake_on_connect=False
-                )
-                connection.do_handshake()
-            return self._exchange(connection, request)
+                connection = ssl.create_default_context().wrap_socket(connection, server_hostname=self._host)
+            return self._exchange(Timed(connection, deadline), request)
         finally:
-            self._socket = None
-            timer.cancel()
             connection.close()
 
-    def _exchange(self, connection: socket.socket, request: Request) -> tuple[int, Pairs, bytes]:
+    def _exchange(self, connection: Timed, request: Request) -> tuple[int, Pairs, bytes]:
         early: OSError | None = None
         try:
-            connection.sendall(self.head(request) + (request.body or b""))
+            connection.send(self.head(request) + (request.body or b""))
         except (BrokenPipeError, ConnectionResetError) as problem:
             # A server may answer before it has read all, and close: its answer counts.
             early = problem
-        answer = http.client.HTTPResponse(connection, method=request.method)
+        answer = http.client.HTTPResponse(cast(Any, connection), method=request.method)
         try:
             answer.begin()
         except (OSError, http.client.HTTPException):
@@ -479,12 +461,35 @@ class Forward:
                 raise http.client.IncompleteRead(body, answer.length)
             return answer.status, answer.getheaders(), body
 
-    def cancel(self) -> None:
-        connection = self._socket
-        if connection:
-            with suppress(OSError):
-                # Past TLS, whose own goodbye might wait.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+class Timed(io.RawIOBase):
+    """A connection that is over at its deadline: by a socket's own timeout a byte now and then would never be slow."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """What HTTPResponse asks a socket for."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._set()
+        return self._connection.recv_into(buffer)
+
+    def send(self, data: bytes) -> None:
+        # Its timeout is for all of it.
+        self._set()
+        self._connection.sendall(data)
+
+    def _set(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self._connection.settimeout(left)
 
 
 def _words(problem: BaseException) -> str:
@@ -1201,11 +1206,12 @@ def _end_on_signals() -> list[int]:
     return came
 
 
-def _end(worker: Worker, teller: Teller | None, actions: Sequence[Action], screen: Screen) -> int:
+def _end(worker: Worker, teller: Teller | None, actions: Sequence[Forward | Exec], screen: Screen) -> int:
     worker.join(ENDING_SECONDS)
     if worker.is_alive():
         for action in actions:
-            action.cancel()
+            if isinstance(action, Exec):
+                action.cancel()
         worker.join(0.1)
     if teller:
         teller.finish(TELLING_SECONDS)
