@@ -138,10 +138,12 @@ class Inbox:
 class Listener:
     """The process; what it printed, line by line, and its remarks."""
 
-    def __init__(self, program: bytes, arguments: list[str], home: Path, **environ: str) -> None:
+    def __init__(
+        self, program: bytes, arguments: list[str], home: Path, python: str | Path = sys.executable, **environ: str
+    ) -> None:
         given = {"HOME": str(home), "XDG_CACHE_HOME": "", "NO_COLOR": "1", "PYTHONUTF8": "1", **environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-", *arguments],
+            [python, "-", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

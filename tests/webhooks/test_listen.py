@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.service import Service, free_port, wait_for
-from tests.webhooks.listening import OK, Inbox, Listen, Listener, Received, Receiver, inbox, listen, program, receiver
+from tests.webhooks.listening import (
+    OK,
+    Inbox,
+    Listen,
+    Listener,
+    Received,
+    Receiver,
+    inbox,
+    listen,
+    pause,
+    program,
+    receiver,
+)
 
 __all__ = ["inbox", "listen", "program", "receiver"]
 
@@ -261,6 +273,26 @@ def test_it_runs_in_colour_on_a_terminal(inbox: Inbox, program: bytes, tmp_path:
         listener.says("\x1b[32m200\x1b[0m")
         assert any(r"\x1b[31mred" in line for line in listener.lines)
         assert not any("\x1b[31mred" in line for line in listener.lines)
+    finally:
+        listener.process.kill()
+        listener.wait()
+
+
+def test_it_works_on_the_oldest_python(inbox: Inbox, program: bytes, tmp_path: Path, receiver: Receiver) -> None:
+    pythons = sorted(Path("~/.pyenv/versions").expanduser().glob("3.9.*/bin/python3"))
+    if not pythons:
+        pytest.skip("Python 3.9 is not installed here")
+    arguments = [inbox.token, "--forward", receiver.url, "--exec", "cat", "--print", "--filter", "json:$.a=*"]
+    listener = Listener(program, arguments, tmp_path, pythons[0], PYTHONWARNINGS="error")
+    try:
+        listener.connected()
+        inbox.send("/a", b'{"a": "' + b"x" * 70_000 + b'"}')
+        wait_for(lambda: len(inbox.attempts()) == 2)
+        receiver.answer = pause(3)
+        inbox.send("/b", b'{"a": 1}')
+        wait_for(lambda: len(receiver.received) == 2)
+        assert listener.end() == 0
+        assert listener.remarks[1:] == ["listen.py: 1 request handed on"]
     finally:
         listener.process.kill()
         listener.wait()

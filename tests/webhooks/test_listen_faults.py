@@ -38,7 +38,7 @@ def test_killed_in_the_middle_it_loses_nothing_and_keeps_the_order(
     receiver.answer = pause(0.01)
     listener = listen(inbox.token, "--forward", receiver.url).connected()
     sent: list[str] = []
-    sender = threading.Thread(target=lambda: [sent.append(inbox.send()) for _ in range(90)])
+    sender = threading.Thread(target=lambda: sent.extend(inbox.send() for _ in range(90)))
     sender.start()
     for count in (10, 30, 50):
         wait_for(lambda count=count: len(receiver.received) >= count)
