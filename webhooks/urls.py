@@ -64,8 +64,8 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"{_DELIVERY}/?$", _deliveries(get="retrieve"), name="webhook-delivery"),
     re_path(rf"{_DELIVERY}/retry/?$", _deliveries(post="retry"), name="webhook-delivery-retry"),
     re_path(rf"^webhook/{_TOKEN}/events/?$", StreamViewSet.as_view({"get": "events"}), name="webhook-events"),
-    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     re_path(rf"^webhook/{_TOKEN}/wait/?$", StreamViewSet.as_view({"get": "wait"}), name="webhook-wait"),
+    re_path(rf"^webhook/{_TOKEN}/attempts/?$", AttemptViewSet.as_view({"post": "create"}), name="webhook-attempts"),
     path("listen.py", listen_page.listen, name="listen"),
     *PAGES,
 ]
