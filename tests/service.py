@@ -1,9 +1,9 @@
 """The whole service as real processes on ports of its own, for tests of pages, faults and shutdown."""
 
 import os
+import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,15 +16,20 @@ from typing import Any
 import requests
 
 from instantlite.embedded import EmbeddedServer, Urls
+from instantlite.embedded_setup import port_is_free
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port of 127.0.0.1 that stays free until the caller listens on it, and while its server is down.
+
+    From 32768 on Linux takes ports for outgoing connections, of any test at any time; from 15433 on the embedded
+    PostgreSQL chooses. Of the rest each of the processes that test at once (tests/plugin.py) has its share.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = range(10_000 + number, 15_433, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return next(port for port in random.SystemRandom().sample(share, len(share)) if port_is_free(port))
 
 
 @dataclass
