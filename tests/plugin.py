@@ -10,14 +10,13 @@ databases, as `manage.py checkcluster` asks of every cluster.
 
 import os
 from collections.abc import Generator
-from contextlib import ExitStack
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from instantlite.embedded import EmbeddedServer
-from tests.folders import open_folder
+from tests.folders import kept, open_folder
 
 PROVISIONER = "instantlite_test_provisioner"
 _PASSWORD = "only-for-tests"
@@ -29,7 +28,6 @@ class Server:
     """The server of this process: `embedded` None when somebody else's is used, or none."""
 
     embedded: EmbeddedServer | None = None
-    stack = ExitStack()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -95,7 +93,7 @@ def _configure() -> None:
 
 
 def _start() -> None:
-    Server.embedded = EmbeddedServer(Server.stack.enter_context(open_folder()), durable=False)
+    Server.embedded = EmbeddedServer(kept.enter_context(open_folder()), durable=False)
     urls = Server.embedded.start()
     with psycopg.connect(urls.superuser, autocommit=True) as admin:
         # Django makes a database for tests, as the platform's role.
@@ -109,7 +107,7 @@ def _stop() -> None:
     if Server.embedded:
         Server.embedded.stop()
         Server.embedded = None
-    Server.stack.close()
+    kept.close()
 
 
 def _prepare(url: str) -> str:
