@@ -69,6 +69,7 @@ class EmbeddedServer:
             home = Home(Path(record.home))
             if not home.cluster.exists():
                 setup.initialise(home, programs, account, lock=lock, durable=self._durable)
+            record = self._with_free_port(record, home)
             self._run(home, programs, account, record.port)
             if not record.complete:
                 setup.furnish(record)
@@ -135,6 +136,14 @@ class EmbeddedServer:
         setup.write_record(self._folder, record)
         if Path(record.home) != self._folder:
             _point(self._folder / "elsewhere", Path(record.home))
+        return record
+
+    def _with_free_port(self, record: Record, home: Home) -> Record:
+        """Return the record, in a first start with another port if somebody took the chosen one during initdb."""
+        if record.complete or setup.port_is_free(record.port) or process.postmaster(home):
+            return record
+        record = replace(record, port=setup.free_port())
+        setup.write_record(self._folder, record)
         return record
 
     def _run(self, home: Home, programs: Path, account: place.Account, port: int) -> None:

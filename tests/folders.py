@@ -3,8 +3,11 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+# What is made once and used to the end of this process's run, see tests/plugin.py.
+kept = ExitStack()
 
 
 @contextmanager

@@ -1,30 +1,37 @@
 """The whole service as real processes on ports of its own, for tests of pages, faults and shutdown."""
 
 import os
+import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from instantlite import embedded_setup
 from instantlite.embedded import EmbeddedServer, Urls
+from tests.folders import kept, open_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port of 127.0.0.1 that stays free until the caller listens on it, and while its server is down.
+
+    From 32768 on Linux takes ports for outgoing connections, of any test at any time; from 15433 on the embedded
+    PostgreSQL chooses. Of the rest each of the processes that test at once (tests/plugin.py) has its share.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = range(10_000 + number, 15_433, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return next(port for port in random.SystemRandom().sample(share, len(share)) if embedded_setup.port_is_free(port))
 
 
 @dataclass
@@ -38,9 +45,12 @@ class Service:
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.postgres = EmbeddedServer(self.folder / "data", durable=self.settings.pop("durable", "") == "yes")
+        data = self.folder / "data"
+        copied = _copy_migrated(data)
+        self.postgres = EmbeddedServer(data, durable=self.settings.pop("durable", "") == "yes")
         self.urls: Urls = self.postgres.start()
-        self.manage("migrate", "-v0")
+        if not copied:
+            self.manage("migrate", "-v0")
 
     @property
     def url(self) -> str:
@@ -61,11 +71,7 @@ class Service:
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs manage.py to its end; gives what it printed. Raises CalledProcessError unless told not to check."""
-        command = [sys.executable, "manage.py", *arguments]
-        environ = self.environ
-        return subprocess.run(
-            command, cwd=PROJECT, env=environ, check=check, capture_output=True, text=True, timeout=60
-        )
+        return _manage(self.environ, *arguments, check=check)
 
     def start(self) -> "Service":
         """Starts gunicorn and waits until it answers."""
@@ -108,6 +114,36 @@ class Service:
         """Everything ends."""
         self.kill()
         self.postgres.stop()
+
+
+def _manage(environ: dict[str, str], *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=PROJECT, env=environ, check=check, capture_output=True, text=True, timeout=60)
+
+
+@cache
+def _migrated() -> Path:
+    """The data folder of a PostgreSQL with our tables, which does not run. Made once in a process: to make one takes
+    five seconds, to copy it a small part of one."""
+    folder = kept.enter_context(open_folder())
+    with EmbeddedServer(folder, durable=False) as server:
+        urls = server.start()
+        environ = {"DATABASE_URL": urls.platform, "CUSTOMER_DATABASE_URL": urls.customer, "SECRET_KEY": "x" * 50}
+        _manage(os.environ | environ, "migrate", "-v0")
+    return folder
+
+
+def _copy_migrated(data: Path) -> bool:
+    """Makes `data` a copy with a port of its own. False where that cannot be, as PostgreSQL cannot enter our folders
+    here and keeps its files elsewhere."""
+    if (_migrated() / "postgresql" / "elsewhere").exists():
+        return False
+    subprocess.run(["cp", "-a", _migrated(), data], check=True)
+    folder = data / "postgresql"
+    record = embedded_setup.read_record(folder)
+    assert record
+    embedded_setup.write_record(folder, replace(record, port=embedded_setup.free_port()))
+    return True
 
 
 def wait_for(condition: Any, *, seconds: float = 20, what: str = "it") -> Any:

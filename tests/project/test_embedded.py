@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from instantlite import embedded_place as place
+from instantlite import embedded_setup as setup
 from instantlite.embedded import EmbeddedError, EmbeddedServer, Urls, urls
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -259,6 +260,24 @@ def test_a_taken_port_is_said_and_kept(folder: Path) -> None:
     assert server.port == port
 
 
+def test_a_port_taken_during_the_first_start_is_changed_for_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedServer(folder, durable=False)
+    with socket.socket() as taker:
+        initialise = setup.initialise
+
+        def meanwhile(*arguments: Any, **options: Any) -> None:
+            initialise(*arguments, **options)
+            taker.bind(("127.0.0.1", server.port))
+            taker.listen()
+
+        monkeypatch.setattr(setup, "initialise", meanwhile)
+        with server:
+            assert ask(server.start().platform, "SELECT 1") == 1
+            assert server.port != taker.getsockname()[1]
+
+
 def test_postgresql_16_works_too_and_is_not_mixed_with_18(folder: Path) -> None:
     with EmbeddedServer(folder, version=16, durable=False) as server:
         assert ask(server.start().platform, "SHOW server_version").startswith("16.")
@@ -336,6 +355,7 @@ def test_an_ordinary_user_needs_no_other_account(make_folder: MakeFolder) -> Non
     become = f"""
 import os
 from instantlite import embedded_place as place
+from instantlite import embedded_setup as setup
 bin_dir, _ = place.usable_programs(18, None, place.Account("nobody", {nobody.pw_uid}, {nobody.pw_gid}))
 os.setgroups([]), os.setgid({nobody.pw_gid}), os.setuid({nobody.pw_uid})
 """

@@ -9,7 +9,7 @@ import requests
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import launched
-from tests.folders import open_folder
+from tests.folders import kept, open_folder
 from tests.service import PROJECT, Service
 
 DOCS = PROJECT / "docs"
@@ -87,7 +87,7 @@ def take(browser: Browser, inbox: str, picture: Picture) -> None:
 
 def main() -> None:
     os.environ |= {"INSTANTLITE_PROFILE": "laptop", "REDIS_URL": "", "CONFIG_PATH": ""}
-    with open_folder() as folder:
+    with kept, open_folder() as folder:
         service = Service(Path(folder), {"APP_URL": "https://instant.example"}).start()
         try:
             made = service.post("/webhook/new", json={"name": "orders-staging"}).json()
