@@ -18,7 +18,7 @@ from webhooks.sockets import dial, wait
 
 PIECE = 64 * 1024
 # How long an address may take while there is another one to try (seconds).
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 
 _CONNECTING = {
     errno.ECONNREFUSED: "the connection was refused",
