@@ -32,12 +32,13 @@ LIMIT 1
 
 
 def again(delivery: Delivery) -> bool:
-    """One that is dead, or waits for its next try, is due now, with all the time that a new one has. False: neither."""
+    """One that is dead, skipped or waiting is due now, with all the time that a new one has. False: it is neither."""
     with transaction.atomic():
         waiting = Delivery.objects.filter(pk=delivery.pk).exclude(destination_id=None)
         waiting = waiting.filter(state__in=[DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.SKIPPED])
         waiting = waiting.filter(destination_id__in=Destination.objects.values("pk"))
-        if not waiting.update(**_anew()):
+        listed = Destination.objects.filter(pk__in=[delivery.destination_id], listed=True).exists()
+        if not waiting.update(**_anew(listed)):
             return False
         wake([delivery.destination_id] if delivery.destination_id else [])
     return True
@@ -48,10 +49,10 @@ def all_again(endpoint_id: UUID, destination_id: UUID | None = None) -> int:
     with transaction.atomic():
         dead = Delivery.objects.filter(endpoint_id=endpoint_id, state=DeliveryState.DEAD).exclude(destination_id=None)
         there = Destination.objects.filter(endpoint_id=endpoint_id)
-        there = there.filter(pk=destination_id) if destination_id else there
+        there = there.filter(pk=destination_id) if destination_id else there.filter(listed=True)
         dead = dead.filter(destination_id__in=there.values("pk"))
         ids = list(dead.order_by("pk").select_for_update().values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=ids).update(**_anew())
+        Delivery.objects.filter(pk__in=ids).update(**_anew(True))
         if ids:
             wake(list(there.values_list("pk", flat=True)))
     return len(ids)
@@ -127,12 +128,13 @@ def purge_one_batch() -> str | None:
     return f"{deleted} destinations of ended inboxes deleted" if deleted else None
 
 
-def _anew() -> dict[str, Any]:
+def _anew(listed: bool) -> dict[str, Any]:
+    """To a URL that is no destination it goes once, see replay.py."""
     return {
         "state": DeliveryState.PENDING,
         "tries": 0,
         "next_at": Now(),
-        "until": Now() + settings.INSTANTLITE.forwarding.retry_for,
+        "until": Now() + settings.INSTANTLITE.forwarding.retry_for if listed else Now(),
         "finished_at": None,
         "note": "",
     }

@@ -3,6 +3,7 @@
 deliver() touches no database: the courier claims what it is given, and records what it gives back.
 """
 
+import logging
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ _MOST_HOPS = 5
 _LONGEST_REST = timedelta(hours=1)
 
 GIVEN_UP = "Not delivered in the time that there was for it."
+ONCE = "A replay to a URL is tried once."
+log = logging.getLogger("instantlite.forward")
 
 Effect = Literal["good", "alive", "bad", "stop", "none"]
 
@@ -102,23 +105,38 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
         return Outcome(claimed, DeliveryState.SKIPPED, False, now, note=why)
     if claimed.until <= now and claimed.tries > 1:
         return Outcome(claimed, DeliveryState.DEAD, False, now, note=GIVEN_UP)
-    url = claimed.url
     try:
-        # The body is to be freed once it has been sent: nobody but the client may hold it by then.
         outgoing = [outgoing_of(claimed, claimed.message, now)]
-        url = outgoing[0].url
-        claimed = replace(claimed, message=None)
-        answer = outbound.send(outgoing.pop(), claimed.timeout_seconds, sent, keep=keep)
     except (Refused, Unsealable, Unsignable) as error:
-        why = "The signing secret can no longer be read. Set it again." if isinstance(error, Unsealable) else str(error)
-        note = "Nothing was sent, and it is not tried again by itself."
-        return Outcome(claimed, DeliveryState.DEAD, True, now, error=why, note=note, url=url)
+        return _unsent(claimed, now, claimed.url, error)
+    # The body is to be freed once it has been sent: nobody but the client may hold it by then.
+    return _sent(replace(claimed, message=None), outgoing, now, keep, sent)
+
+
+def _sent(claimed: Claimed, outgoing: list[Outgoing], now: datetime, keep: int, sent: Any) -> Outcome:
+    """Takes the one in the list, and sends it."""
+    url = outgoing[0].url
+    try:
+        answer = outbound.send(outgoing.pop(), claimed.timeout_seconds, sent, keep=keep)
+    except Refused as error:
+        return _unsent(claimed, now, url, error)
     except Failed as error:
-        failed = Outcome(
-            claimed, DeliveryState.DEAD, True, now, error.duration_ms, error=str(error), url=url, effect="bad"
-        )
-        return _again(failed, now, None)
+        return _failed(claimed, now, url, str(error), error.duration_ms)
+    except Exception:
+        log.exception("a request was not sent on")
+        return _failed(claimed, now, url, "This server met a fault of its own; it is in its log.", 0)
     return _answered(claimed, url, answer, now)
+
+
+def _unsent(claimed: Claimed, now: datetime, url: str, error: Exception) -> Outcome:
+    why = "The signing secret can no longer be read. Set it again." if isinstance(error, Unsealable) else str(error)
+    note = "Nothing was sent, and it is not tried again by itself."
+    return Outcome(claimed, DeliveryState.DEAD, True, now, error=why, note=note, url=url)
+
+
+def _failed(claimed: Claimed, now: datetime, url: str, why: str, duration_ms: float) -> Outcome:
+    failed = Outcome(claimed, DeliveryState.DEAD, True, now, duration_ms, error=why, url=url, effect="bad")
+    return _again(failed, now, None)
 
 
 def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
@@ -199,7 +217,8 @@ def _again(outcome: Outcome, now: datetime, wanted: timedelta | None) -> Outcome
         wait = max(wait, wanted)
     next_at = now + wait
     if next_at > outcome.claimed.until:
-        return replace(outcome, state=DeliveryState.DEAD, note=GIVEN_UP)
+        once = outcome.claimed.tries == 1 and outcome.claimed.until <= now
+        return replace(outcome, state=DeliveryState.DEAD, note=ONCE if once else GIVEN_UP)
     return replace(outcome, state=DeliveryState.PENDING, next_at=next_at)
 
 
