@@ -108,7 +108,7 @@ def test_a_form_needs_its_token(client: Client, inbox: Inbox) -> None:
 
 def test_a_request_shows_its_verdict_and_what_to_do(client: Client, inbox: Inbox) -> None:
     request_id = send(inbox)
-    assert "Signature" not in shown(client, inbox, f"/{request_id}")
+    assert 'class="verdict' not in shown(client, inbox, f"/{request_id}")
     post(client, inbox, provider="stripe", secret=SECRET)
     page = shown(client, inbox, f"/{request_id}")
     assert "Signature verified" in page
