@@ -29,7 +29,7 @@ PATHS = [
     *(f"{_REQUESTS}/{{request_id}}/{call}" for call in ("deliveries", "replay")),
     *(f"/webhook/{{token}}/{call}" for call in ("replay", "deliveries", "deliveries/retry")),
     *(f"/webhook/{{token}}/deliveries/{{delivery_id}}{call}" for call in ("", "/retry")),
-    *(f"/webhook/{{token}}/{call}" for call in ("events", "attempts", "wait")),
+    *(f"/webhook/{{token}}/{call}" for call in ("events", "wait", "attempts")),
 ]
 
 
