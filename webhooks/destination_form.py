@@ -90,7 +90,7 @@ def read(data: QueryDict, current: Destination | None = None) -> tuple[Destinati
 
     An empty secret leaves the one that is kept for the same provider.
     """
-    values = {name: data.get(name, "") for name in (*FIELDS, *CHECKS)}
+    values = {name: form_lines.typed(data.get(name, "")) for name in (*FIELDS, *CHECKS)}
     signing = current.signing if current else None
     wanted: dict[str, Any] = {name: bool(values[name]) for name in CHECKS}
     wanted["url"] = values["url"]

@@ -126,6 +126,7 @@ def _list(
     request: HttpRequest, endpoint: Endpoint, form: DestinationForm | None = None, *, proxied: Any = None
 ) -> HttpResponse:
     rows = destination_words.shown(list(Destination.objects.of(endpoint.pk)), timezone.now())
+    dead = [row.counts["dead"] for row in rows if row.counts["dead"]]
     seconds = f"{endpoint.proxy_seconds:g}" if endpoint.proxy_seconds else ""
     return page(
         request,
@@ -133,7 +134,8 @@ def _list(
         "destinations",
         status=400 if form or proxied else 200,
         destinations=rows,
-        dead=sum(row.counts["dead"] for row in rows),
+        # Where only one has any, its own button is enough.
+        dead=sum(dead) if len(dead) > 1 else 0,
         form=form or destination_form.EMPTY,
         adding=bool(form),
         proxy=proxied or {"value": seconds, "problem": ""},
