@@ -88,10 +88,10 @@ def test_from_a_new_destination_to_a_delivery_without_loading_a_page(visit: Any,
     inbox = visit()
     page = inbox.go()
     page.get_by_role("link", name="Destinations").click()
-    page.get_by_label("URL").fill("ftp://example.com")
+    page.locator("#d-url").fill("ftp://example.com")
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#dp-url")).to_contain_text("http")
-    page.get_by_label("URL").fill(f"{sink.url}/hooks")
+    page.locator("#d-url").fill(f"{sink.url}/hooks")
     page.get_by_role("button", name="Add").click()
     expect(page.get_by_text("Added.")).to_be_visible()
     assert page.url == f"{inbox.url}/destinations?done=added"
@@ -132,7 +132,7 @@ def test_an_untouched_form_sends_the_bytes_that_came_and_an_edited_one_what_was_
     page = inbox.go(f"/{captured}")
     page.locator("summary", has_text="Replay").click()
     page.get_by_role("link", name="Edit and send").click()
-    page.get_by_label("Another URL").fill(f"{sink.url}/copy")
+    page.locator("#e-url").fill(f"{sink.url}/copy")
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.locator(".outcome")).to_have_text("delivered")
     assert page.url == f"{inbox.url}/{captured}?tab=deliveries"
@@ -140,7 +140,7 @@ def test_an_untouched_form_sends_the_bytes_that_came_and_an_edited_one_what_was_
     assert sink.requests[0].endswith(b"\r\n\r\n" + body)
     page.goto(f"{inbox.url}/{captured}/replay")
     page.get_by_label("Where to").select_option("url")
-    page.get_by_label("Another URL").fill(f"{sink.url}/edited")
+    page.locator("#e-url").fill(f"{sink.url}/edited")
     page.get_by_label("Method").fill("PATCH")
     page.get_by_role("textbox", name="Body").fill("three\nfour")
     page.get_by_role("button", name="Send", exact=True).click()
@@ -168,7 +168,7 @@ def test_nothing_that_a_destination_says_runs(visit: Any, sink: Receiver) -> Non
         inbox.go(path)
     inbox.page.locator("a", has_text="Destinations").click()
     inbox.page.get_by_role("link", name="Edit").click()
-    expect(inbox.page.get_by_label("URL")).to_be_visible()
+    expect(inbox.page.locator("#d-url")).to_be_visible()
     assert inbox.complaints == []
 
 
@@ -177,7 +177,7 @@ def test_without_script_and_on_a_phone_all_of_it_is_there(visit: Any, sink: Rece
     page = inbox.page
     captured, other = inbox.send("/tea"), inbox.send("/coffee")
     page.goto(f"{inbox.url}/destinations")
-    page.get_by_label("URL").fill(f"{sink.url}/{'long' * 40}")
+    page.locator("#d-url").fill(f"{sink.url}/{'long' * 40}")
     page.get_by_role("button", name="Add").click()
     assert page.get_by_text("Added.").is_visible()
     page.goto(f"{inbox.url}?q=tea")
