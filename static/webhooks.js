@@ -258,11 +258,11 @@ document.body.addEventListener("htmx:beforeRequest", (event) => {
 
 let unfolded = [];
 document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (detail.target.id !== "panel-deliveries") return;
+  if (detail.target?.id !== "panel-deliveries") return;
   unfolded = [...detail.target.querySelectorAll("details[open]")].map((each) => each.id);
 });
 document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
-  if (detail.target.id !== "panel-deliveries") return;
+  if (detail.target?.id !== "panel-deliveries") return;
   for (const id of unfolded) byId(id)?.setAttribute("open", "");
   const count = byId("tab-deliveries")?.querySelector(".count");
   if (count) write(count, String(Math.max(Number(count.textContent), detail.target.querySelectorAll(".delivery").length)));
@@ -301,7 +301,7 @@ async function fetchMarks() {
 
 document.body.addEventListener("htmx:sseMessage", lookAtMarks);
 document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
-  if (detail.target.id === "found") lookAtMarks();
+  if (detail.target?.id === "found") lookAtMarks();
 });
 lookAtMarks();
 
