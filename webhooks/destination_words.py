@@ -43,7 +43,7 @@ class ShownDestination:
             "fine": "Fine",
             "off": "Off",
             "stopped": f"Turned off: {self.row.stopped[:1].lower()}{self.row.stopped[1:].rstrip('.')}",
-            "resting": f"Resting after {failures} in a row",
+            "resting": f"Resting after {failures}{' in a row' if self.row.failures > 1 else ''}",
             "failing": f"Fails: {failures} since the last success",
         }[self.mood]
 
