@@ -141,9 +141,6 @@ class DestinationAdmin(ActingAdmin[Destination], ById):
         ("How it fares", {"fields": ["failures", "rests", "lost", "room"]}),
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
-        return super().get_queryset(request).order_by("-id")
-
     def facts(self, row: Destination) -> str:
         return f"{row.url}, inbox {row.endpoint_id}"
 
@@ -192,6 +189,7 @@ class DeliveryAdmin(ActingAdmin[Delivery], ById):
     asked_by = ("state__exact", "origin__exact", "endpoint", "destination")
     searched = ("pk", "request_id", "destination_id", "endpoint_id")
     search_help_text = "The id of a delivery, a request, a destination or an inbox"
+    ordering = ("-id",)
 
     actions = [in_list(RETRY)]
     retry_one = on_page(RETRY)
@@ -204,7 +202,7 @@ class DeliveryAdmin(ActingAdmin[Delivery], ById):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        return super().get_queryset(request).defer("edited", "edited_body").order_by("-id")
+        return super().get_queryset(request).defer("edited", "edited_body")
 
     def facts(self, row: Delivery) -> str:
         return f"{row.url or 'not sent yet'}, {row.state}, request {row.request_id}"

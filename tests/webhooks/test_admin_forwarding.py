@@ -55,6 +55,9 @@ def test_they_are_found_by_ids_and_filters(operator: Client, inbox: Forwarding, 
         assert shown(operator, DELIVERIES, **query) == [str(dead.pk)], query
     for query in ({"state__exact": "pending"}, {"endpoint": other.answer["id"]}, {"destination": "no id"}):
         assert shown(operator, DELIVERIES, **query) == [], query
+    inbox.sent()
+    later = str(Delivery.objects.latest("id").pk)
+    assert shown(operator, DELIVERIES) == [later, str(dead.pk)]
     assert operator.get(f"{DELIVERIES}?note__contains=a").status_code in (302, 400)
 
 
