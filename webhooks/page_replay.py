@@ -1,4 +1,7 @@
-"""Replay on the page of an inbox: a request as it came or edited, and all that match a search."""
+"""Replay on the page of an inbox: a request as it came or edited, and all that match a search.
+
+What is posted here makes this server send, so it is charged as a call of the API is.
+"""
 
 from dataclasses import replace
 from urllib.parse import urlencode
@@ -8,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from ratelimit import limits, throttling
 from webhooks import lists, replay, replay_form
 from webhooks.filters import Page
 from webhooks.models import CapturedRequest, Endpoint
@@ -29,6 +33,7 @@ def one(request: HttpRequest, endpoint: Endpoint, request_id: UUID) -> HttpRespo
     captured = request_of(endpoint, request_id)
     if request.method != "POST":
         return _form(request, endpoint, captured, replay_form.filled(captured))
+    throttling.charge(request, limits.REQUESTS)
     form, asked = replay_form.read(request.POST, captured)
     if asked is None:
         return _form(request, endpoint, captured, form)
@@ -50,6 +55,7 @@ def many(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
     search = Search(request.GET)
     if request.method != "POST":
         return _many(request, endpoint, search, ReplayForm({"to": "all", "url": ""}))
+    throttling.charge(request, limits.REQUESTS)
     form, target = replay_form.target(request.POST)
     if target is None:
         return _many(request, endpoint, search, form)
