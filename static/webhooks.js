@@ -138,7 +138,9 @@ function makeTabs(nav) {
 
 function fetchPanel(name, url) {
   const id = `#panel-${name}`;
-  delete document.querySelector(id).dataset.wanting;
+  const panel = document.querySelector(id);
+  // What changes by itself is fetched each time that it is looked at.
+  if (panel.dataset.wanting !== "always") delete panel.dataset.wanting;
   return htmx.ajax("GET", url, { target: id, select: `${id} > *`, swap: "innerHTML" });
 }
 
@@ -246,6 +248,62 @@ function trim() {
     htmx.process(older);
   }
 }
+
+// ---- Deliveries: a panel that looks again while one is under way, and marks in the list.
+
+// Nobody looks at a page in the background; its next look comes a second after it is seen again.
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  if ("poll" in event.detail.elt.dataset && document.hidden) event.preventDefault();
+});
+
+let unfolded = [];
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target?.id !== "panel-deliveries") return;
+  unfolded = [...detail.target.querySelectorAll("details[open]")].map((each) => each.id);
+});
+document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target?.id !== "panel-deliveries") return;
+  for (const id of unfolded) byId(id)?.setAttribute("open", "");
+  const count = byId("tab-deliveries")?.querySelector(".count");
+  if (count) write(count, String(Math.max(Number(count.textContent), detail.target.querySelectorAll(".delivery").length)));
+  lookAtMarks();
+});
+
+const SOONEST_MARKS = 1500;
+const LATEST_MARKS = 30000;
+let marksIn = SOONEST_MARKS;
+let marksTimer = null;
+
+// Those that wait, and those of rows that came a moment ago.
+function openMarks() {
+  return [...document.querySelectorAll("#rows .sent[data-waits], #rows .fresh .sent:empty")].slice(0, 50);
+}
+
+function lookAtMarks() {
+  marksIn = SOONEST_MARKS;
+  clearTimeout(marksTimer);
+  marksTimer = setTimeout(fetchMarks, marksIn);
+}
+
+async function fetchMarks() {
+  const marks = document.querySelector("[data-sends-on]") ? openMarks() : [];
+  if (!marks.length) return;
+  if (!document.hidden) {
+    const ids = marks.map((each) => each.id.slice(2));
+    const before = marks.map((each) => each.textContent).join();
+    await htmx.ajax("GET", `${base}/marks?ids=${ids}`, { source: "#found", target: "#found", swap: "none" });
+    const after = ids.map((id) => byId(`m-${id}`)?.textContent).join();
+    // Less and less often where nothing changes: a next try may be hours away.
+    marksIn = before === after ? Math.min(marksIn * 2, LATEST_MARKS) : SOONEST_MARKS;
+  }
+  marksTimer = setTimeout(fetchMarks, marksIn);
+}
+
+document.body.addEventListener("htmx:sseMessage", lookAtMarks);
+document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.target?.id === "found") lookAtMarks();
+});
+lookAtMarks();
 
 // ---- Unseen: the title counts them, and a screen reader hears of them every few seconds at most.
 

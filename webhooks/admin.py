@@ -8,7 +8,9 @@ from instantlite.admin import dashboard as first_page
 from webhooks import dashboard
 from webhooks.admin_captures import CapturedRequestAdmin
 from webhooks.admin_endpoints import EndpointAdmin
+from webhooks.admin_forwarding import DeliveryAdmin, DestinationAdmin
 
-__all__ = ["CapturedRequestAdmin", "EndpointAdmin"]
+__all__ = ["CapturedRequestAdmin", "DeliveryAdmin", "DestinationAdmin", "EndpointAdmin"]
 
 first_page.register(dashboard.SECTION)
+first_page.register(dashboard.FORWARDING)

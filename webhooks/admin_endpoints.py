@@ -68,9 +68,15 @@ class EndpointAdmin(ResourceAdmin[Endpoint]):
         return [
             ("Inbox", {"fields": ["name", "status", "id", "owner"]}),
             ("Requests", {"fields": ["captured", "held", "keeps", *browse]}),
+            *self._sent_on(request),
             ("Life", {"fields": ["created", "granted_ttl", "expires", "gone"]}),
             ("Senders are answered", {"fields": ["answered"]}),
         ]
+
+    def _sent_on(self, request: HttpRequest) -> list[Any]:
+        """What leads to those parts that this operator may see."""
+        names = [name for name in ("destination", "delivery") if request.user.has_perm(f"webhooks.view_{name}")]
+        return [("Sent on", {"fields": [f"{name}_list" for name in names]})] if names else []
 
     def facts(self, row: Endpoint) -> str:
         return f"{row.id}, {row.state}, {_held(row):,} requests"
@@ -98,14 +104,26 @@ class EndpointAdmin(ResourceAdmin[Endpoint]):
 
     @admin.display(description="what came in")
     def contents(self, row: Endpoint) -> str:
-        path = reverse("admin:webhooks_capturedrequest_changelist")
-        return format_html('<a href="{}?endpoint={}" class="underline">Browse</a>', path, row.pk)
+        return _browse("capturedrequest", row)
+
+    @admin.display(description="destinations")
+    def destination_list(self, row: Endpoint) -> str:
+        return _browse("destination", row)
+
+    @admin.display(description="deliveries")
+    def delivery_list(self, row: Endpoint) -> str:
+        return _browse("delivery", row)
 
     @admin.display(description="answer")
     def answered(self, row: Endpoint) -> str:
         if not row.answer:
             return "the default"
         return block(json.dumps(row.answer, indent=2, ensure_ascii=False))
+
+
+def _browse(model: str, row: Endpoint) -> str:
+    path = reverse(f"admin:webhooks_{model}_changelist")
+    return format_html('<a href="{}?endpoint={}" class="underline">Browse</a>', path, row.pk)
 
 
 def _held(row: Endpoint) -> int:

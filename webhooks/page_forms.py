@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 from rest_framework.exceptions import ValidationError
@@ -18,6 +18,7 @@ from webhooks.answer_fields import merged
 from webhooks.capture import Capture
 from webhooks.message import Message
 from webhooks.models import Endpoint
+from webhooks.pages import back as _back
 from webhooks.pages import of_inbox, page, request_of, secret
 
 # What a page says after a form: the value of `?done=`.
@@ -130,11 +131,6 @@ def start(request: HttpRequest) -> HttpResponse:
     with throttling.charge(request, limits.PROVISIONS):
         handed_out = endpoints.hand_out(Wish(fingerprint=client.fingerprint, client=str(client.address)))
     return secret(_back(handed_out.resource))
-
-
-def _back(endpoint: Endpoint, below: str = "") -> HttpResponse:
-    """303: what was posted is done, and loading the page again does not do it twice (RFC 9110, section 15.4.4)."""
-    return HttpResponseRedirect(f"/webhooks/{endpoint.token}{below}", status=303)
 
 
 def _settings(request: HttpRequest, endpoint: Endpoint, **more: Any) -> HttpResponse:

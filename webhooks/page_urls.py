@@ -2,10 +2,27 @@
 
 from django.urls import URLPattern, path
 
-from webhooks import page_forms, page_stream, pages
+from webhooks import page_deliveries, page_destinations, page_forms, page_replay, page_stream, pages
 
 _INBOX = "webhooks/<str:token>"
 _REQUEST = f"{_INBOX}/<uuid:request_id>"
+_DESTINATIONS = f"{_INBOX}/destinations"
+_DESTINATION = f"{_DESTINATIONS}/<uuid:destination_id>"
+
+_FORWARDING: list[URLPattern] = [
+    path(_DESTINATIONS, page_destinations.listed, name="inbox-destinations"),
+    path(f"{_DESTINATIONS}/retry", page_destinations.retry, name="inbox-destinations-retry"),
+    path(_DESTINATION, page_destinations.edited, name="inbox-destination"),
+    path(f"{_DESTINATION}/switch", page_destinations.switch, name="inbox-destination-switch"),
+    path(f"{_DESTINATION}/retry", page_destinations.retry, name="inbox-destination-retry"),
+    path(f"{_DESTINATION}/delete", page_destinations.delete, name="inbox-destination-delete"),
+    path(f"{_INBOX}/proxy", page_destinations.proxy, name="inbox-proxy"),
+    path(f"{_INBOX}/marks", page_deliveries.marks, name="inbox-marks"),
+    path(f"{_INBOX}/replay", page_replay.many, name="inbox-replay"),
+    path(f"{_INBOX}/deliveries/<uuid:delivery_id>/retry", page_deliveries.again, name="inbox-delivery-retry"),
+    path(f"{_REQUEST}/deliveries", page_deliveries.panel, name="inbox-request-deliveries"),
+    path(f"{_REQUEST}/replay", page_replay.one, name="inbox-request-replay"),
+]
 
 PAGES: list[URLPattern] = [
     path("webhooks/new", page_forms.start, name="inbox-new"),
@@ -22,4 +39,5 @@ PAGES: list[URLPattern] = [
     path(_REQUEST, pages.opened, name="inbox-request"),
     path(f"{_REQUEST}/picture", pages.picture, name="inbox-picture"),
     path(f"{_REQUEST}/delete", page_forms.delete_request, name="inbox-request-delete"),
+    *_FORWARDING,
 ]

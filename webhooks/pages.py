@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -23,7 +23,17 @@ from instantlite import errors
 from instantlite.errors import ApiError
 from instantlite.landing import with_policy
 from instantlite.resource import Gone
-from webhooks import diffing, downloads, lists, searching, signature_form, verdicts
+from webhooks import (
+    delivery_marks,
+    delivery_showing,
+    diffing,
+    downloads,
+    lists,
+    replay_form,
+    searching,
+    signature_form,
+    verdicts,
+)
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.showing import TABS, Detail, Moment, Row, Tab
 
@@ -50,7 +60,7 @@ def of_inbox(view: View) -> View:
 
 def endpoint_of(token: str) -> Endpoint:
     """The inbox of a token. Raises ApiError `not_found`, Gone."""
-    found = Endpoint.objects.owned(token)
+    found = delivery_marks.knowing(Endpoint.objects.all()).owned(token)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "No inbox has this address. Check that the link is complete.")
     return found
@@ -92,7 +102,20 @@ def opened(request: HttpRequest, endpoint: Endpoint, request_id: UUID) -> HttpRe
     # Downloads and what is copied come from the API.
     api = f"/webhook/{endpoint.token}/requests/{captured.pk}"
     signer = signature_form.label(endpoint.signature)
-    return page(request, endpoint, "request", detail=detail, tabs=TABS, api=api, signer=signer)
+    sent_on = _sent_on(endpoint, detail)
+    return page(request, endpoint, "request", detail=detail, tabs=TABS, api=api, signer=signer, **sent_on)
+
+
+def _sent_on(endpoint: Endpoint, detail: Detail) -> dict[str, Any]:
+    """The deliveries of an opened request, where their tab is; else how many there are. And where a replay may go."""
+    request_id = detail.captured.pk
+    if not delivery_marks.may_have_any(endpoint):
+        return {"delivered": 0, "deliveries": None, "targets": ()}
+    if detail.tab == "deliveries":
+        shown = delivery_showing.of(endpoint, request_id, detail.now)
+        return {"delivered": shown.count, "deliveries": shown, "targets": replay_form.places(endpoint)}
+    count = delivery_showing.count(endpoint, request_id)
+    return {"delivered": count, "deliveries": None, "targets": replay_form.places(endpoint)}
 
 
 @require_safe
@@ -142,6 +165,7 @@ def page(request: HttpRequest, endpoint: Endpoint, pane: str, status: int = 200,
         "search": searching.Search(request.GET),
         "pane": f"webhooks/_{pane}.html",
         "now": now,
+        "sends_on": delivery_marks.may_have_any(endpoint),
         **more,
     }
     if pane == "choose" or not _is_pane(wanted):
@@ -171,7 +195,9 @@ def _found(endpoint: Endpoint, search: "searching.Search", now: Any) -> dict[str
         if error.code is not errors.INVALID_REQUEST:
             raise
         return {"rows": [], "problem": error.message, "next": None}
-    rows = [Row(captured, now, search.link) for captured in listed.items]
+    ids = [captured.pk for captured in listed.items]
+    marks = delivery_marks.of(endpoint, ids) if delivery_marks.may_have_any(endpoint) else {}
+    rows = [Row(captured, now, search.link, marks.get(captured.pk)) for captured in listed.items]
     following = search.older(listed.next.before) if listed.next and listed.next.before else None
     return {"rows": rows, "problem": "", "next": following}
 
@@ -185,6 +211,11 @@ def _target(request: HttpRequest) -> str:
 def _is_pane(target: str) -> bool:
     """The right side, or one panel of it: htmx picks that out."""
     return target == "pane" or target.startswith("panel-")
+
+
+def back(endpoint: Endpoint, below: str = "") -> HttpResponse:
+    """303: what was posted is done, and loading the page again does not do it twice (RFC 9110, section 15.4.4)."""
+    return HttpResponseRedirect(f"/webhooks/{endpoint.token}{below}", status=303)
 
 
 def secret(answer: Page) -> Page:

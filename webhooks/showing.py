@@ -13,12 +13,13 @@ from django.utils.safestring import SafeString
 
 from webhooks import charsets, hexdump, markup, raw
 from webhooks.bodies import Body, form_fields
+from webhooks.delivery_marks import Mark
 from webhooks.message import Message, Pair
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.multipart import Part
 
-Tab = Literal["body", "headers", "query", "raw"]
-TABS: tuple[Tab, ...] = ("body", "headers", "query", "raw")
+Tab = Literal["body", "headers", "query", "raw", "deliveries"]
+TABS: tuple[Tab, ...] = ("body", "headers", "query", "raw", "deliveries")
 
 # A row has one line for it; what is longer is for the request's own page.
 LONGEST_IN_ROW = 300
@@ -35,6 +36,7 @@ class Row:
     now: datetime
     # What the list is searched for, as the end of a URL: going through it stays within it.
     search: str = ""
+    mark: Mark | None = None
 
     @property
     def id(self) -> UUID:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser import launched
 from tests.folders import kept, open_folder
 from tests.service import PROJECT, Service
+from tests.webhooks.receivers import Receiver, ok, receiver
 
 DOCS = PROJECT / "docs"
 WIDE, PHONE = (1280, 800), (390, 844)
@@ -74,12 +76,27 @@ def _send(method: str, url: str, **options: Any) -> str:
     return request_id
 
 
+def send_on(service: Service, token: str, sinks: list[Receiver]) -> None:
+    """Destinations that take, refuse and end what comes."""
+    taking, busy, ended = sinks
+    more: dict[str, Any] = {"filter": {"method": "POST", "json": {"type": "invoice.paid"}}}
+    for receiver_, path, wanted in (
+        (taking, "/hooks/orders", {"ordered": True}),
+        (busy, "/billing", more),
+        (ended, "/old-crm", {"filter": {"path": "/health"}}),
+    ):
+        service.post(f"/webhook/{token}/destinations", json={"url": f"{receiver_.url}{path}", **wanted})
+
+
 def take(browser: Browser, inbox: str, picture: Picture) -> None:
     width, height = picture.size
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=picture.scheme)
     page = context.new_page()
     page.goto(f"{inbox}{picture.path}")
     page.locator("#live[data-state=live]").wait_for()
+    if picture.path.endswith("=deliveries"):
+        # The newest is the one that is tried again.
+        page.locator(".answer-of > summary").first.click()
     page.wait_for_timeout(400)
     page.screenshot(path=DOCS / f"{picture.name}.png")
     context.close()
@@ -87,11 +104,17 @@ def take(browser: Browser, inbox: str, picture: Picture) -> None:
 
 def main() -> None:
     os.environ |= {"INSTANTLITE_PROFILE": "laptop", "REDIS_URL": "", "CONFIG_PATH": ""}
-    with kept, open_folder() as folder:
-        service = Service(Path(folder), {"APP_URL": "https://instant.example"}).start()
+    options = {"APP_URL": "https://instant.example", "FORWARDING_ALLOW_NETWORKS": "127.0.0.0/8"}
+    busy = b"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\nRetry-After: 40\r\nContent-Length: 30\r\n\r\n"
+    ended = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
+    with kept, open_folder() as folder, ExitStack() as receivers:
+        service = Service(Path(folder), options).start()
         try:
+            answers = (ok(b'{"ok": true}'), busy + b'{"error": "the queue is full"}', ended)
+            sinks = [receivers.enter_context(receiver(answer)) for answer in answers]
             made = service.post("/webhook/new", json={"name": "orders-staging"}).json()
             inbox = f"{service.url}/webhooks/{made['token']}"
+            send_on(service, made["token"], sinks)
             left, right = fill(made["receive_url"].replace("https://instant.example", service.url))
             with sync_playwright() as playwright:
                 browser = launched(playwright)
@@ -100,6 +123,8 @@ def main() -> None:
                     Picture("inbox-dark", f"/{right}", WIDE, "dark"),
                     Picture("inbox-compare", f"/compare?left={left}&right={right}", WIDE, "light"),
                     Picture("inbox-settings", "/settings", WIDE, "light"),
+                    Picture("inbox-destinations", "/destinations", WIDE, "light"),
+                    Picture("inbox-deliveries", f"/{left}?tab=deliveries", WIDE, "dark"),
                     Picture("inbox-phone", "", PHONE, "light"),
                     Picture("inbox-phone-dark", f"/{right}", PHONE, "dark"),
                 ):

@@ -233,6 +233,8 @@ def test_tabs_are_worked_by_arrows(visit: Open, service: Service) -> None:
     inbox.page.keyboard.press("ArrowRight")
     assert inbox.page.get_by_role("tabpanel", name="Headers").get_by_text("seen").is_visible()
     inbox.page.keyboard.press("End")
+    inbox.page.get_by_role("tabpanel", name="Deliveries").get_by_text("It was not sent on.").wait_for()
+    inbox.page.keyboard.press("ArrowLeft")
     inbox.page.get_by_role("tabpanel", name="Raw").get_by_text("POST /webhook/receive").wait_for()
     assert inbox.page.url.endswith(f"/{captured}?tab=raw")
     assert inbox.complaints == []

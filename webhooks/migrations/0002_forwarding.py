@@ -48,6 +48,7 @@ class Migration(migrations.Migration):
                 ('note', models.TextField(blank=True, default='', editable=False)),
             ],
             options={
+                'verbose_name_plural': 'deliveries',
                 'ordering': ['id'],
                 'indexes': [models.Index(fields=['request_id'], name='delivery_of_request'), models.Index(fields=['endpoint_id', 'id'], name='delivery_of_endpoint'), models.Index(condition=models.Q(('state__in', ['pending', 'delivering'])), fields=['destination_id', 'id'], name='delivery_open'), models.Index(condition=models.Q(('state', 'delivering')), fields=['next_at'], name='delivery_lease')],
             },

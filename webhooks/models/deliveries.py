@@ -70,6 +70,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
             models.Index(fields=["request_id"], name="delivery_of_request"),
