@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench-provision bench-ratelimit bench-capture venv clean chromium
+.PHONY: help run test bench-provision bench-ratelimit bench-capture bench-forward venv clean chromium
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 26
@@ -36,6 +36,9 @@ bench-ratelimit: .venv/dev.stamp ## Measure the rate limiter beside others
 
 bench-capture: venv ## Measure webhook inboxes: taking in, lists, event streams
 	@exec $(BIN)/python benchmarks/capture.py $(ARGS)
+
+bench-forward: venv ## Measure forwarding: deliveries, what they cost capturing, slow destinations
+	@exec $(BIN)/python benchmarks/forward.py $(ARGS)
 
 venv: .venv/run.stamp ## Make .venv with what the service needs
 

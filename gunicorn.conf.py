@@ -61,17 +61,23 @@ secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 loglevel = "warning" if _config.observability.log_format == "console" else "info"
 
-_housekeepers: list[Any] = []
+_running: list[Any] = []
+# For what is under way as a worker ends.
+_FAREWELL_SECONDS = 6
 
 
 def post_worker_init(worker: Any) -> None:
-    """In the worker, once the application is there: its housekeeping loop (unless configured elsewhere)."""
-    from instantlite import housekeeping  # noqa: PLC0415 — needs Django, which the application has set up by now
+    """In the worker, once the application is there: its housekeeping loops (unless configured elsewhere)."""
+    from instantlite import housekeeping, shutdown  # noqa: PLC0415 — needs Django, which is set up by now
 
-    _housekeepers.extend(housekeeping.start())
+    running = housekeeping.start()
+    if running:
+        _running.append(running)
+        # As soon as the worker is told to end, while it still answers.
+        shutdown.register(running.stop)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """As the worker ends: no new step is begun."""
-    for housekeeper in _housekeepers:
-        housekeeper.stop()
+    for running in _running:
+        running.join(_FAREWELL_SECONDS)

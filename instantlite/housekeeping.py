@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 import psycopg
 from django.conf import settings
@@ -60,7 +61,19 @@ def repair_interval() -> timedelta:
     return configured
 
 
+class Loop(Protocol):
+    """Work of another kind that runs where housekeeping does: run() blocks until stop(), and soon returns then."""
+
+    # Whether what is under way is worth waiting for as the process ends.
+    lingers: bool
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 _steps: list[Step] = []
+_loops: list[Callable[[], Loop]] = []
 
 
 def register(*steps: Step) -> None:
@@ -68,8 +81,17 @@ def register(*steps: Step) -> None:
     _steps.extend(step for step in steps if step not in _steps)
 
 
+def register_loop(make: Callable[[], Loop]) -> None:
+    """Called by each app as it becomes ready; once for each. `make` is called after the fork."""
+    if make not in _loops:
+        _loops.append(make)
+
+
 class Housekeeper:
     """One loop. run() blocks until stop(); between turns it waits in LISTEN, so that a claim wakes it at once."""
+
+    # What waits for a slow server is safe to kill.
+    lingers = False
 
     def __init__(self, steps: list[Step] | None = None) -> None:
         self.steps = list(_steps if steps is None else steps)
@@ -162,14 +184,29 @@ def lanes() -> list[Housekeeper]:
     return [Housekeeper([step for step in _steps if step.lane == name]) for name in names]
 
 
-def start() -> list[Housekeeper]:
-    """The loops in threads of their own, for a web worker; none where the configuration puts them elsewhere.
+class Running:
+    """All loops of this process, each in a thread of its own. Made after the fork: threads do not survive one."""
 
-    Call it after the fork: threads and connections do not survive one.
-    """
-    if settings.INSTANTLITE.housekeeping.mode != "web":
-        return []
-    started = lanes()
-    for housekeeper in started:
-        threading.Thread(target=housekeeper.run, name="housekeeping", daemon=True).start()
-    return started
+    def __init__(self) -> None:
+        loops: list[Loop] = [*lanes(), *(make() for make in _loops)]
+        self._threads = {loop: threading.Thread(target=loop.run, name="housekeeping", daemon=True) for loop in loops}
+        for thread in self._threads.values():
+            thread.start()
+
+    def stop(self) -> None:
+        """No new work is begun. May be called again."""
+        for loop in self._threads:
+            loop.stop()
+
+    def join(self, seconds: float, *, everything: bool = False) -> None:
+        """Stops, and waits for what is worth waiting for (or `everything`), so long at most."""
+        self.stop()
+        deadline = time.monotonic() + seconds
+        for loop, thread in self._threads.items():
+            if loop.lingers or everything:
+                thread.join(max(0, deadline - time.monotonic()))
+
+
+def start() -> Running | None:
+    """The loops of a web worker; None where the configuration puts them elsewhere."""
+    return Running() if settings.INSTANTLITE.housekeeping.mode == "web" else None

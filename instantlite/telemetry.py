@@ -76,5 +76,10 @@ STREAMS_REFUSED = Counter(
     "Of those, the ones that were refused because as many were open as one may have (inbox, process).",
     "by",
 )
+DELIVERIES = Counter(
+    "instantlite.deliveries",
+    "Attempts to send captured requests on, by what became of the delivery (delivered, pending, dead, skipped).",
+    "outcome",
+)
 
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Counter)}

@@ -14,6 +14,8 @@ from rest_framework import serializers
 
 from instantlite.fields import NameField, StrictSerializer
 from webhooks import answer_headers, answers, templating
+from webhooks.destination_fields import ProxySettings
+from webhooks.signature_fields import SignatureSettings
 from webhooks.templating import Context
 
 MAX_DELAY_SECONDS = 10
@@ -29,15 +31,6 @@ _FIELD_VALUE = re.compile(r"[\t -~]*")
 _TOKEN = answer_headers.TOKEN.pattern
 _MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"(?:[\t !#-\[\]-~]|\\[\t -~])*"))*')
 _CHARSET = re.compile(r';[ \t]*charset="?([^";]*)', re.IGNORECASE)
-
-# What a browser would run, or lay out a page with, if a page of our origin named the URL: the JavaScript types of the
-# MIME Sniffing standard (section 4.6), style sheets, and the type whose parts bring headers of their own.
-_REFUSED_TYPES = answer_headers.names(
-    "application/ecmascript application/javascript application/x-ecmascript application/x-javascript",
-    "text/ecmascript text/javascript text/javascript1.0 text/javascript1.1 text/javascript1.2 text/javascript1.3",
-    "text/javascript1.4 text/javascript1.5 text/jscript text/livescript text/x-ecmascript text/x-javascript",
-    "text/css multipart/x-mixed-replace",
-)
 
 
 class StatusField(serializers.IntegerField):
@@ -80,7 +73,7 @@ class ContentTypeField(serializers.Field[Any, Any, Any, Any]):
                 f"must be a media type of up to {MAX_CONTENT_TYPE} characters, such as application/json or text/plain."
             )
         given = data.strip(" ")
-        if given.partition(";")[0].strip().lower() in _REFUSED_TYPES:
+        if given.partition(";")[0].strip().lower() in answer_headers.RUN_BY_BROWSERS:
             raise serializers.ValidationError(
                 "must not be one that browsers run or style pages with; text/plain shows a script as text."
             )
@@ -228,3 +221,9 @@ class ChangeEndpoint(StrictSerializer):
 
     name = NameField(required=False)
     response = AnswerSettings(required=False, allow_null=True, help_text="What senders are answered; null: defaults.")
+    proxy = ProxySettings(
+        required=False, allow_null=True, help_text="Senders get the first destination's answer; null: the inbox's own."
+    )
+    signature = SignatureSettings(
+        required=False, allow_null=True, help_text="How senders sign, so that each request is verified; null: not."
+    )

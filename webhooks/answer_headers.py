@@ -44,6 +44,15 @@ _PROXY = names("cache-tag edge-control x-lighttpd-send-file x-sendfile x-sendfil
 _PROXY_FAMILIES = ("cdn-", "cf-", "proxy-", "surrogate-", "x-accel-", "x-litespeed-", "x-reproxy-", "x-varnish-")
 CORS_FAMILY = "access-control-"
 
+# What a browser would run, or lay out a page with, if a page of our origin named the URL: the JavaScript types of the
+# MIME Sniffing standard (section 4.6), style sheets, and the type whose parts bring headers of their own.
+RUN_BY_BROWSERS = names(
+    "application/ecmascript application/javascript application/x-ecmascript application/x-javascript",
+    "text/ecmascript text/javascript text/javascript1.0 text/javascript1.1 text/javascript1.2 text/javascript1.3",
+    "text/javascript1.4 text/javascript1.5 text/jscript text/livescript text/x-ecmascript text/x-javascript",
+    "text/css multipart/x-mixed-replace",
+)
+
 
 def refusal(name: str) -> str | None:
     """Why the field of this name is not an owner's to set; None for one that is.

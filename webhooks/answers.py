@@ -18,7 +18,7 @@ sender's. With `cors` false there is none of that: owners test the lack of CORS,
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -84,6 +84,30 @@ def make(settings: Mapping[str, Any] | None, message: Message, capture_id: uuid.
     if message.method == "HEAD":
         return Answer(DEFAULT_STATUS, (*_DEFAULT, ("Content-Length", str(len(body)))), b"", 0.0)
     return Answer(DEFAULT_STATUS, _DEFAULT, body, 0.0)
+
+
+def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str) -> Answer:
+    """What another server answered, made harmless: as an endpoint's owner might have chosen it, whose server it is."""
+    given: list[Pair] = []
+    content_type = "application/octet-stream"
+    for name, value in headers:
+        plain = name.lower()
+        if plain == "content-type":
+            essence = value.partition(";")[0].strip().lower()
+            content_type = "text/plain" if essence in answer_headers.RUN_BY_BROWSERS else value
+        elif plain == "content-encoding" or answer_headers.refusal(name) is None:
+            given.append((name, value))
+    names = {name.lower() for name, _ in given}
+    allowed = () if any(answer_headers.is_cors(name) for name in names) else _CORS
+    uncached = () if "cache-control" in names else (_UNCACHED,)
+    # One line for each name: a response of Django's has no more.
+    merged: dict[str, Pair] = {}
+    for name, value in given:
+        known = merged.get(name.lower())
+        merged[name.lower()] = (name, f"{known[1]}, {value}" if known else value)
+    final = (("Content-Type", content_type), *_PROTECTION, *uncached, *allowed, *merged.values())
+    empty = method == "HEAD" or status in _WITHOUT_BODY
+    return Answer(status, final, b"" if empty else body, 0.0)
 
 
 def shown(settings: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,20 +1,19 @@
 """The API of webhook inboxes. A view translates HTTP, makes one domain call, and renders."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.http import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from instantlite import errors
-from instantlite.errors import ApiError
 from instantlite.fields import ExtendResource, parse
 from instantlite.renderers import Negotiation, OwnParameters
 from ratelimit import creating, throttling
 from webhooks import api_docs, downloads, endpoints, filters, lists
 from webhooks.answer_fields import ChangeEndpoint
-from webhooks.models import CapturedRequest
+from webhooks.models import CapturedRequest, Endpoint
 from webhooks.serializers import next_url, render, render_detail, render_status, render_summary
 from webhooks.viewsets import InboxViewSet
 
@@ -37,7 +36,7 @@ class EndpointViewSet(InboxViewSet):
         return Response(render_status(endpoint))
 
     def partial_update(self, request: Request, token: str) -> Response:
-        """Sets the name, or what senders are answered. What is left out stays; null sets the default."""
+        """Sets the name, what senders are answered, or how they sign. What is left out stays; null sets the default."""
         endpoint = self.owned(token)
         wanted = parse(request, ChangeEndpoint)
         return Response(render_status(endpoints.change(endpoint, wanted)))
@@ -76,7 +75,7 @@ class CapturedRequestViewSet(InboxViewSet):
 
     def retrieve(self, request: Request, token: str, request_id: str) -> Response:
         """All of it: headers in order, the body as text where it is text and in base64 where not."""
-        return Response(render_detail(self.captured(token, request_id)))
+        return Response(render_detail(self.found(lists.verified(*self.named(token, request_id)))))
 
     def destroy(self, request: Request, token: str, request_id: str) -> Response:
         """This one, for good."""
@@ -110,10 +109,14 @@ class CapturedRequestViewSet(InboxViewSet):
 
     def captured(self, token: str, request_id: str) -> CapturedRequest:
         """One request of the caller's inbox. Raises ApiError `not_found`, Gone."""
-        found = lists.one(self.owned(token), filters.request_id("id", request_id))
+        return self.found(lists.one(*self.named(token, request_id)))
+
+    def named(self, token: str, request_id: str) -> tuple[Endpoint, UUID]:
+        """What a path names. Raises ApiError, Gone."""
+        return self.owned(token), filters.request_id("id", request_id)
+
+    def found(self, found: CapturedRequest | None) -> CapturedRequest:
+        """It. Raises ApiError `not_found` where it is not there."""
         if found is None:
-            raise ApiError(
-                errors.NOT_FOUND,
-                "This inbox has no such request. It was deleted, or so many newer ones came that it was let go.",
-            )
+            raise lists.absent()
         return found

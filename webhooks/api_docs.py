@@ -8,14 +8,23 @@ from instantlite import errors, openapi
 from instantlite.fields import ExtendResource, NewResource, ResourceDeleted
 from webhooks import filters
 from webhooks.answer_fields import ChangeEndpoint
-from webhooks.serializers import Detail, Listing, NextRequest, RequestsDeleted, WebhookCreated, WebhookStatus
+from webhooks.attempt_fields import ReportedAttempts
+from webhooks.serializers import (
+    AttemptsKept,
+    Detail,
+    Listing,
+    NextRequest,
+    RequestsDeleted,
+    WebhookCreated,
+    WebhookStatus,
+)
 
 
 def _query(name: str, says: str, kind: Any = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=says)
 
 
-_LIST = [
+LIST = [
     _query("before", "Older than the request with this id."),
     _query("after", "Newer than the request with this id: the oldest of them, so that going on misses none."),
     _query("limit", f"1 to {filters.LONGEST_PAGE}; {filters.DEFAULT_LIMIT} by default.", int),
@@ -58,7 +67,7 @@ described = extend_schema_view(
     ),
     partial_update=extend_schema(
         operation_id="webhook_change",
-        summary="Change what senders are answered, or the name",
+        summary="Change what senders are answered, how they sign, or the name",
         parameters=[openapi.FORMAT],
         request=ChangeEndpoint,
         responses={
@@ -87,7 +96,7 @@ described_requests = extend_schema_view(
     list=extend_schema(
         operation_id="webhook_requests",
         summary="The requests of an inbox, newest first",
-        parameters=_LIST,
+        parameters=LIST,
         responses=_json(Listing, "A page of them."),
     ),
     retrieve=extend_schema(
@@ -139,12 +148,17 @@ described_streams = extend_schema_view(
     events=extend_schema(
         operation_id="webhook_events",
         summary="The requests of an inbox, live",
-        parameters=[_LAST_EVENT_ID, _AFTER],
+        parameters=[
+            _LAST_EVENT_ID,
+            _AFTER,
+            _query("include", "`message`: each event holds `headers`, `body_base64` and `complete` as well."),
+        ],
         responses={
             (200, "text/event-stream"): OpenApiResponse(
                 str,
-                description="`event: request` with `id` and, as `data`, the request as in a list. `event: gone`: the "
-                "inbox is no more, do not come again. A comment at least every 15 s.",
+                description="`event: request` with `id` and, as `data`, the request as in a list; with "
+                "`include=message` its header lines and its body too, `null` and `complete` false where that is longer "
+                "than 64 KiB. `event: gone`: the inbox is no more, do not come again. A comment at least every 15 s.",
             ),
             **openapi.problems(*openapi.TOKEN_PROBLEMS, errors.STREAMS_UNAVAILABLE),
         },
@@ -154,5 +168,14 @@ described_streams = extend_schema_view(
         summary="Wait for the next request",
         parameters=[_AFTER, _query("timeout", "Seconds to wait, 0 to 60; 30 by default.", float)],
         responses=_json(NextRequest, "The next request, or null.", errors.STREAMS_UNAVAILABLE),
+    ),
+)
+
+described_attempts = extend_schema_view(
+    create=extend_schema(
+        operation_id="webhook_attempts",
+        summary="Say what became of requests that you passed on",
+        request=ReportedAttempts,
+        responses=_json(AttemptsKept, "They are kept.", *openapi.BODY_PROBLEMS),
     ),
 )

@@ -10,7 +10,8 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        from webhooks import steps, stream  # noqa: PLC0415 — models may be imported only once the app registry is ready
+        from webhooks import courier, steps, stream  # noqa: PLC0415 — models may be imported only once the app registry is ready
 
         housekeeping.register(*steps.STEPS)
+        housekeeping.register_loop(courier.Courier)
         shutdown.register(stream.hub.end)

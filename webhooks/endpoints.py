@@ -10,8 +10,10 @@ from django.db import IntegrityError, transaction
 
 from instantlite.handing_out import HandedOut, earlier
 from instantlite.resource import Gone, LifetimeReached, State, Wish
+from webhooks import deliveries
 from webhooks.answer_fields import merged
 from webhooks.models import CapturedRequest, Endpoint
+from webhooks.signature_fields import kept
 
 # How many requests one statement deletes: a second of work at most, with bodies of a megabyte.
 _BATCH = 200
@@ -40,7 +42,10 @@ def extend(endpoint: Endpoint, ttl: timedelta) -> Endpoint:
 
 
 def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
-    """Sets `name` and `response`, where they are there; of the response, what is there. Raises Gone."""
+    """Sets `name`, `response`, `proxy` and `signature`, where they are there; of the response, what is there.
+
+    Raises Gone, and ValidationError for a signature without a secret.
+    """
     with transaction.atomic():
         # Locked: of two callers that change different parts of the response, neither undoes the other.
         row = Endpoint.objects.active().select_for_update().filter(pk=endpoint.pk).first()
@@ -49,7 +54,11 @@ def change(endpoint: Endpoint, wanted: Mapping[str, Any]) -> Endpoint:
         row.name = wanted.get("name", row.name)
         if "response" in wanted:
             row.answer = merged(row.answer, wanted["response"])
-        row.save(update_fields=["name", "answer"])
+        if "proxy" in wanted:
+            row.proxy_seconds = wanted["proxy"]["timeout_seconds"] if wanted["proxy"] else None
+        if "signature" in wanted:
+            row.signature = kept(row.pk, wanted["signature"], row.signature)
+        row.save(update_fields=["name", "answer", "proxy_seconds", "signature"])
     return row
 
 
@@ -75,6 +84,8 @@ def delete_some(endpoint_id: UUID) -> bool:
     # Not how many were deleted: another process may have been at the same ones.
     if len(batch) == _BATCH:
         return False
+    # Of requests that are gone already, of which there is no list any more.
+    deliveries.delete_batch_of_ended(endpoint_id)
     Endpoint.objects.ended(endpoint_id)
     return True
 
@@ -97,6 +108,7 @@ def delete_requests(endpoint_id: UUID, request_ids: list[UUID]) -> int:
     with transaction.atomic():
         # The endpoint's row first, as capturing does, so that the two cannot wait for each other.
         Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
+        deliveries.delete_of(endpoint_id, request_ids)
         deleted, _ = CapturedRequest.objects.of(endpoint_id).filter(pk__in=request_ids).delete()
         if deleted:
             Endpoint.objects.removed(endpoint_id, deleted)

@@ -1,17 +1,27 @@
 """Server-sent events (WHATWG HTML, section 9.2): what a stream of requests looks like on the wire."""
 
 import json
+import logging
 import random
 import re
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from uuid import UUID
 
-from webhooks.feed import Render
+from django.db import InterfaceError, OperationalError
+
+from instantlite.logs import first_line
+from webhooks.feed import Entry, Render
 from webhooks.models import CapturedRequest
 from webhooks.serializers import render_summary
 from webhooks.stream import LOOK_SECONDS
 from webhooks.subscription import Subscription
+
+log = logging.getLogger("instantlite.streams")
+
+# What a stream sends of a page of requests, in pieces of which each is sent before the next is made. May raise
+# OperationalError and InterfaceError: the stream ends, and its client goes on with another behind what it has seen.
+Write = Callable[[Sequence[Entry]], Iterable[bytes]]
 
 # A line at least so often: proxies end a connection on which nothing comes, often after a minute.
 HEARTBEAT_SECONDS = 15.0
@@ -35,19 +45,31 @@ def summary(captured: CapturedRequest) -> bytes:
     return frame("request", json.dumps(render_summary(captured), ensure_ascii=False), captured.id)
 
 
+def kept(render: Render) -> Write:
+    """Events that are made once for all streams that send the same."""
+
+    def write(page: Sequence[Entry]) -> Iterable[bytes]:
+        return (b"".join([entry.rendered(render) for entry in page]),)
+
+    return write
+
+
+summaries = kept(summary)
+
+
 class EventStream(Iterator[bytes]):
     """The body of a streaming response. close() ends the subscription, also where nothing was read of it."""
 
     def __init__(
         self,
         subscription: Subscription,
-        render: Render = summary,
+        write: Write = summaries,
         abandoned: Callable[[], bool] = lambda: False,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """`render` makes a whole event of a request, see frame(). `abandoned`: whether the client has hung up."""
+        """`write` makes whole events of requests, see frame(). `abandoned`: whether the client has hung up."""
         self._subscription = subscription
-        self._render = render
+        self._write = write
         self._abandoned = abandoned
         self._heartbeat_seconds = heartbeat_seconds
         self._chunks = self._make()
@@ -67,7 +89,11 @@ class EventStream(Iterator[bytes]):
         while not self._subscription.over:
             page = self._subscription.take(min(LOOK_SECONDS, self._heartbeat_seconds))
             if page:
-                yield b"".join([entry.rendered(self._render) for entry in page])
+                try:
+                    yield from self._write(page)
+                except (OperationalError, InterfaceError) as error:
+                    log.info("a stream cannot read its requests, it ends: %s", first_line(error))
+                    break
             elif self._abandoned():
                 return
             elif time.monotonic() - said >= self._heartbeat_seconds:

@@ -73,6 +73,8 @@ class Feed:
         self.endpoint_id = endpoint_id
         self.tail = Tail(start, start)
         self.changed = threading.Event()
+        # One stream at a time verifies what all of them show.
+        self.verifying = threading.Lock()
         self.streams = 0
         self.gone = False
         self.closing = False

@@ -63,6 +63,8 @@ class Ingest:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._writer = Writer()
+        # Requests that were ever decided.
+        self.taken = 0
 
     def submit(self, capture: Capture) -> Verdict:
         """What became of a request: `stored` is committed. Raises Busy, Away, Unacceptable."""
@@ -165,6 +167,7 @@ class Ingest:
                 outcomes = [error]
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.decide(outcome)
+            self.taken += len(batch)
             telemetry.CAPTURE_BATCHES.add()
             return
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 
-from instantlite.errors import INVALID_REQUEST, ApiError
+from instantlite.errors import INVALID_REQUEST, NOT_FOUND, ApiError
+from webhooks import verdicts
 from webhooks.filters import Page
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.models.captures import CapturedRequestQuerySet
@@ -38,6 +39,8 @@ def read(endpoint: Endpoint, page: Page) -> Listed:
     items, more = found[: page.limit], len(found) > page.limit
     if page.after:
         items.reverse()
+    verdicts.check_page(endpoint.pk, endpoint.signature, items)
+    if page.after:
         return Listed(items, replace(page, after=items[0].id) if more else None)
     return Listed(items, replace(page, before=items[-1].id) if more else None)
 
@@ -45,6 +48,35 @@ def read(endpoint: Endpoint, page: Page) -> Listed:
 def one(endpoint: Endpoint, request_id: UUID) -> CapturedRequest | None:
     """A request with its headers and body."""
     return CapturedRequest.objects.of(endpoint.pk).filter(pk=request_id).first()
+
+
+def verified(endpoint: Endpoint, request_id: UUID) -> CapturedRequest | None:
+    """The same, with the verdict on its signature."""
+    found = one(endpoint, request_id)
+    if found:
+        verdicts.check(endpoint, found)
+    return found
+
+
+def absent() -> ApiError:
+    """What one() not finding it means to a caller."""
+    return ApiError(
+        NOT_FOUND, "This inbox has no such request. It was deleted, or so many newer ones came that it was let go."
+    )
+
+
+def matching(endpoint: Endpoint, page: Page, most: int) -> tuple[list[CapturedRequest], bool]:
+    """The requests that `page` would list on all its pages, without what is long, oldest first.
+
+    Up to `most` of them, and whether that is all. Raises ApiError.
+    """
+    rows = requests_of(endpoint)
+    if page.before:
+        rows = rows.before(page.before)
+    if page.after:
+        rows = rows.after(page.after)
+    found = _found(page.only.apply(rows.oldest_first())[: most + 1], bounded=bool(page.only))
+    return found[:most], len(found) <= most
 
 
 def _found(rows: CapturedRequestQuerySet, *, bounded: bool) -> list[CapturedRequest]:

@@ -13,7 +13,7 @@ from instantlite import errors
 from instantlite.fields import ExtendResource, NameField, rfc3339
 from instantlite.resource import LifetimeReached, Wish
 from ratelimit import clients, limits, throttling
-from webhooks import answer_form, endpoints, lists, views
+from webhooks import answer_form, endpoints, lists, signature_form, views
 from webhooks.answer_fields import merged
 from webhooks.capture import Capture
 from webhooks.message import Message
@@ -23,6 +23,8 @@ from webhooks.pages import of_inbox, page, request_of, secret
 # What a page says after a form: the value of `?done=`.
 DONE = {
     "answer": "Saved. The next request is answered like this.",
+    "signature": "Saved. The requests that are here already are verified by it too.",
+    "unsigned": "Signatures are not verified any more, and the secret is gone.",
     "name": "The inbox has its new name.",
     "extended": "The inbox lives longer.",
     "cleared": "All requests are deleted.",
@@ -41,6 +43,22 @@ def settings_page(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
         return _settings(request, endpoint, form=form, wanted=wanted)
     changed = endpoints.change(endpoint, {"response": wanted})
     return _back(changed, "/settings?done=answer")
+
+
+@require_POST
+@of_inbox
+def sign(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
+    """`POST /webhooks/{token}/signature`: how senders sign; with `remove`, that nothing is verified any more."""
+    if "remove" in request.POST:
+        return _back(endpoints.change(endpoint, {"signature": None}), "/settings?done=unsigned")
+    form, wanted = signature_form.read(request.POST, endpoint.signature)
+    if wanted is None:
+        return _settings(request, endpoint, signature=form)
+    try:
+        changed = endpoints.change(endpoint, {"signature": wanted})
+    except ValidationError as error:
+        return _settings(request, endpoint, signature=signature_form.refused(form.values, endpoint.signature, error))
+    return _back(changed, "/settings?done=signature")
 
 
 @require_POST
@@ -124,7 +142,8 @@ def _settings(request: HttpRequest, endpoint: Endpoint, **more: Any) -> HttpResp
     wanted = merged(None, more.pop("wanted", endpoint.answer))
     newest = lists.requests_of(endpoint).newest_first().first()
     name = more.pop("name", None) or {"value": endpoint.name, "problem": ""}
-    refused = bool(form.problems or name["problem"] or more.get("extend_problem"))
+    signature = more.pop("signature", None) or signature_form.filled(endpoint.signature)
+    refused = bool(form.problems or signature.problems or name["problem"] or more.get("extend_problem"))
     return page(
         request,
         endpoint,
@@ -134,6 +153,7 @@ def _settings(request: HttpRequest, endpoint: Endpoint, **more: Any) -> HttpResp
         preview=None if form.problems else answer_form.preview(wanted, newest),
         is_preview="preview" in request.POST and not refused,
         name=name,
+        signature=signature,
         longer=LONGER,
         **more,
     )

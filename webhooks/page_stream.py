@@ -25,9 +25,9 @@ def live(request: HttpRequest, endpoint: Endpoint) -> HttpResponseBase:
     It goes on after `Last-Event-ID`, or `after` of the URL.
     """
     after, search = _last_seen(request), Search(request.GET)
-    render = searched(endpoint, search) if search.fields else row
+    write = events.kept(searched(endpoint, search) if search.fields else row)
     try:
-        return streaming.answer(request, endpoint, after, render)
+        return streaming.answer(request, endpoint, after, write)
     except stream.Full as full:
         raise streaming.unavailable(full) or full from full
 

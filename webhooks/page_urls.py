@@ -13,6 +13,7 @@ PAGES: list[URLPattern] = [
     path(f"{_INBOX}/events", page_stream.live, name="inbox-events"),
     path(f"{_INBOX}/compare", pages.compared, name="inbox-compare"),
     path(f"{_INBOX}/settings", page_forms.settings_page, name="inbox-settings"),
+    path(f"{_INBOX}/signature", page_forms.sign, name="inbox-signature"),
     path(f"{_INBOX}/name", page_forms.rename, name="inbox-name"),
     path(f"{_INBOX}/extend", page_forms.extend, name="inbox-extend"),
     path(f"{_INBOX}/clear", page_forms.clear, name="inbox-clear"),

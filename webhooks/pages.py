@@ -23,7 +23,7 @@ from instantlite import errors
 from instantlite.errors import ApiError
 from instantlite.landing import with_policy
 from instantlite.resource import Gone
-from webhooks import diffing, downloads, lists, searching
+from webhooks import diffing, downloads, lists, searching, signature_form, verdicts
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.showing import TABS, Detail, Moment, Row, Tab
 
@@ -86,11 +86,13 @@ def inbox(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
 def opened(request: HttpRequest, endpoint: Endpoint, request_id: UUID) -> HttpResponse:
     """`GET /webhooks/{token}/{id}`: one request; `?tab=`, and `?whole=1` for all of a long body."""
     captured = request_of(endpoint, request_id)
+    verdicts.check(endpoint, captured)
     tab: Tab = next((name for name in TABS if name == request.GET.get("tab")), "body")
     detail = Detail(captured, timezone.now(), tab, whole=request.GET.get("whole") == "1")
     # Downloads and what is copied come from the API.
     api = f"/webhook/{endpoint.token}/requests/{captured.pk}"
-    return page(request, endpoint, "request", detail=detail, tabs=TABS, api=api)
+    signer = signature_form.label(endpoint.signature)
+    return page(request, endpoint, "request", detail=detail, tabs=TABS, api=api, signer=signer)
 
 
 @require_safe
@@ -136,6 +138,7 @@ def page(request: HttpRequest, endpoint: Endpoint, pane: str, status: int = 200,
         "endpoint": endpoint,
         "expires": Moment(endpoint.expires_at or now, now),
         "limits": settings.INSTANTLITE.limits,
+        "app_url": settings.INSTANTLITE.server.app_url,
         "search": searching.Search(request.GET),
         "pane": f"webhooks/_{pane}.html",
         "now": now,

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from django.conf import settings
 from rest_framework import serializers
 
 from instantlite.fields import rfc3339
-from webhooks import answers
+from webhooks import answers, signatures
 from webhooks.detail import body_fields
 from webhooks.filters import Page, query_of
 from webhooks.models import CapturedRequest, Endpoint
+from webhooks.signatures.diagnosis import CODES
 
 # The classes describe the answers for OpenAPI; the render functions build them, with no more than the work that takes.
 
@@ -49,7 +49,27 @@ class WebhookStatus(WebhookCreated):
     status = serializers.CharField(help_text="active")
     created_at = serializers.DateTimeField(help_text="RFC 3339, UTC.")
     response = serializers.DictField(help_text="What senders are answered; PATCH it.")
+    proxy = serializers.DictField(
+        allow_null=True, help_text="timeout_seconds: how long senders wait for the first destination's answer."
+    )
+    signature = serializers.DictField(
+        allow_null=True, help_text='How senders sign; PATCH it. The secret is never shown: it is "set".'
+    )
     counts = WebhookCounts()
+
+
+class Diagnosis(serializers.Serializer[Any]):
+    """Why a signature does not verify."""
+
+    code = serializers.ChoiceField(list(CODES), help_text="For programs; see /docs.")
+    message = serializers.CharField(help_text="What to do, in a sentence or two.")
+
+
+class Verdict(serializers.Serializer[Any]):
+    """What is made of a request's signature, by the settings of this moment and the time when it arrived."""
+
+    verified = serializers.BooleanField(allow_null=True, help_text="null: it was not checked, see the diagnosis.")
+    diagnosis = Diagnosis(allow_null=True)
 
 
 class Summary(serializers.Serializer[Any]):
@@ -64,6 +84,7 @@ class Summary(serializers.Serializer[Any]):
     too_large = serializers.BooleanField(help_text="True: the body is not kept, and the sender was told 413.")
     client = serializers.CharField(allow_null=True, help_text="The sender's address, behind trusted proxies.")
     received_at = serializers.DateTimeField(help_text="RFC 3339, UTC, with microseconds.")
+    signature = Verdict(allow_null=True, help_text="null where the inbox has no signature set.")
 
 
 class Detail(Summary):
@@ -98,6 +119,15 @@ class NextRequest(serializers.Serializer[Any]):
 
     ok = serializers.BooleanField()
     request = Summary(allow_null=True, help_text="null: none came within the timeout.")
+
+
+class AttemptsKept(serializers.Serializer[Any]):
+    """What became of a report."""
+
+    ok = serializers.BooleanField()
+    unknown = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Requests that are not here (any more): nothing is kept of them."
+    )
 
 
 class RequestsDeleted(serializers.Serializer[Any]):
@@ -139,17 +169,13 @@ def render_summary(captured: CapturedRequest) -> dict[str, Any]:
         "too_large": captured.too_large,
         "client": captured.client,
         "received_at": exactly(captured.received_at),
+        "signature": captured.verdict,
     }
 
 
 def exactly(moment: datetime) -> str:
     """`2026-01-31T12:00:00.123456Z`: RFC 3339, UTC, microseconds."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def url_of(target: str) -> str:
-    """The URL that a request target was sent to: in its absolute form it is one already (RFC 9112, section 3.2)."""
-    return f"{settings.INSTANTLITE.server.app_url}{target}" if target.startswith("/") else target
 
 
 def render_status(endpoint: Endpoint) -> dict[str, Any]:
@@ -159,6 +185,8 @@ def render_status(endpoint: Endpoint) -> dict[str, Any]:
         "status": "active",
         "created_at": rfc3339(endpoint.created_at),
         "response": answers.shown(endpoint.answer),
+        "proxy": {"timeout_seconds": endpoint.proxy_seconds} if endpoint.proxy_seconds is not None else None,
+        "signature": signatures.shown(endpoint.signature),
         "counts": {"captured": endpoint.captured, "stored": max(0, endpoint.stored)},
     }
 
@@ -168,7 +196,7 @@ def render_detail(captured: CapturedRequest) -> dict[str, Any]:
     return {
         "ok": True,
         **render_summary(captured),
-        "url": url_of(captured.target),
+        "url": captured.url,
         "query": parse_qsl(captured.query, keep_blank_values=True, errors="replace"),
         "http_version": captured.version,
         "headers": captured.headers,

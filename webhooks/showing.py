@@ -6,7 +6,7 @@ Everything here is plain text that the templates escape, or markup.py's, which i
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.utils.safestring import SafeString
@@ -68,6 +68,11 @@ class Row:
     @property
     def size(self) -> int | None:
         return self.captured.size
+
+    @property
+    def signature(self) -> dict[str, Any] | None:
+        """The verdict on it; None where no signature is set."""
+        return self.captured.verdict
 
     @property
     def time(self) -> "Moment":

@@ -20,8 +20,9 @@ from django.conf import settings
 from instantlite import telemetry
 from instantlite.logs import first_line
 from instantlite.resource import Gone
+from webhooks.ear import Waker
 from webhooks.feed import Entry, Feed
-from webhooks.listener import Listener, Waker, listening
+from webhooks.listener import Listener, listening
 from webhooks.models import CapturedRequest, Endpoint
 from webhooks.models.captures import last_id
 from webhooks.models.endpoints import ENDED

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from instantlite import errors, platformdb, telemetry, wire
 from instantlite.errors import ApiError
 from instantlite.renderers import Negotiation, OwnParameters
-from webhooks import api_docs, events, filters, stream
-from webhooks.feed import Render
+from webhooks import api_docs, events, filters, stream, whole_events
+from webhooks.events import Write
 from webhooks.models import Endpoint
 from webhooks.serializers import render_summary
 from webhooks.viewsets import InboxViewSet
@@ -35,8 +35,8 @@ class StreamViewSet(InboxViewSet):
     @action(detail=True, methods=["get"])
     def events(self, request: Request, token: str) -> HttpResponseBase:
         """Server-sent events: `request` for each request as it comes, its summary as JSON, its id as the event's."""
-        after = last_seen(request)
-        return answer(request._request, self.owned(token), after)
+        after, write = last_seen(request), _included(request)
+        return answer(request._request, self.owned(token), after, write)
 
     @action(detail=True, methods=["get"])
     def wait(self, request: Request, token: str) -> Response:
@@ -52,9 +52,9 @@ class StreamViewSet(InboxViewSet):
 
 
 def answer(
-    request: HttpRequest, endpoint: Endpoint, after: UUID | None, render: Render = events.summary
+    request: HttpRequest, endpoint: Endpoint, after: UUID | None, write: Write = events.summaries
 ) -> HttpResponseBase:
-    """The stream of an endpoint's requests, each as `render` makes an event of it. Raises stream.Full."""
+    """The stream of an endpoint's requests, as `write` makes events of them. Raises stream.Full."""
     if request.method == "HEAD":
         return HttpResponse(headers=_HEADERS)
     # It may go on for a day, and holds none of the pool's connections.
@@ -63,13 +63,13 @@ def answer(
     environ = request.META
     wire.bound_silence(environ, _SILENCE_SECONDS)
     return StreamingHttpResponse(
-        events.EventStream(subscription, render, lambda: wire.hung_up(environ)), headers=_HEADERS
+        events.EventStream(subscription, write, lambda: wire.hung_up(environ)), headers=_HEADERS
     )
 
 
 def last_seen(request: Request) -> UUID | None:
     """What a client has seen: `Last-Event-ID`, which a browser sends as it comes again, before `after` of the URL."""
-    in_url = _after(request, "lastEventId")
+    in_url = _after(request, "lastEventId", "include")
     header = request.headers.get("Last-Event-ID", "")
     return filters.request_id("Last-Event-ID", header) if header else in_url
 
@@ -106,6 +106,16 @@ def _after(request: Request, *others: str) -> UUID | None:
     filters.refuse_unknown(query, ("after", *others))
     given = [(name, query[name]) for name in ("after", "lastEventId") if query.get(name)]
     return filters.request_id(*given[0]) if given else None
+
+
+def _included(request: Request) -> Write:
+    """What each event holds: `include=message` asks for whole requests. Raises ApiError."""
+    match request.query_params.get("include"):
+        case None:
+            return events.summaries
+        case "message":
+            return whole_events.write
+    raise ApiError(errors.INVALID_REQUEST, 'include: must be "message", or be left out.')
 
 
 def _refusal(message: str, retry_after: int) -> ApiError:

@@ -3,24 +3,37 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import Exists
 
 from instantlite import platformdb
 from instantlite.logs import first_line
+from webhooks import verdicts
 from webhooks.feed import Entry, Feed
-from webhooks.models import CapturedRequest
+from webhooks.models import CapturedRequest, Endpoint
 
 log = logging.getLogger("instantlite.streams")
 
 # What is read and handed over at once.
 PAGE = 100
-# Streams that catch up share so many of the pool's connections, which requests need too.
-_catching_up = threading.BoundedSemaphore(2)
+# Streams that read by themselves share so many of the pool's connections, which requests need too.
+_reading = threading.BoundedSemaphore(2)
 # Until PostgreSQL is asked again that did not answer.
 _PAUSE_SECONDS = 1.0
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """While a stream reads on one of the pool's connections, which it has to wait for, and gives back."""
+    with _reading:
+        try:
+            yield
+        finally:
+            platformdb.let_go_of_connection()
 
 
 class Subscription:
@@ -86,12 +99,29 @@ class Subscription:
                 # All up to the floor was committed before this was read.
                 self.cursor = tail.floor
                 found = tail.after(self.cursor) or ()
-        return found[:most]
+        page = found[:most]
+        return page if self._verify(page) else None
+
+    def _verify(self, page: Sequence[Entry]) -> bool:
+        """Finds the verdicts of signatures that nobody has found yet; False where PostgreSQL does not say."""
+        if not any(entry.captured.is_signed for entry in page):
+            return True
+        with self._feed.verifying, reading():
+            left = [entry.captured for entry in page if entry.captured.is_signed]
+            try:
+                verdicts.check_live(self._feed.endpoint_id, left)
+            except (OperationalError, InterfaceError) as error:
+                log.info("a stream cannot verify signatures, it waits: %s", first_line(error))
+                return False
+        return True
 
     def _catch_up(self, most: int) -> list[Entry]:
         rows = CapturedRequest.objects.of(self._feed.endpoint_id).after(self.cursor).oldest_first().summaries()
-        with _catching_up:
-            try:
-                return [Entry(captured) for captured in rows[:most]]
-            finally:
-                platformdb.let_go_of_connection()
+        signature = Endpoint.objects.filter(pk=self._feed.endpoint_id, signature__isnull=False)
+        with reading():
+            return [_entry(captured) for captured in rows.annotate(signed=Exists(signature))[:most]]
+
+
+def _entry(captured: CapturedRequest) -> Entry:
+    captured.is_signed = getattr(captured, "signed", False)
+    return Entry(captured)

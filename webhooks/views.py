@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from instantlite import errors, telemetry
 from ratelimit import limits, throttling
 from ratelimit.gcra import MICROSECONDS
-from webhooks import answers, capture
+from webhooks import answers, capture, proxy
 from webhooks.capture import Capture
 from webhooks.ingest import Away, Busy, ingest
 from webhooks.writer import Verdict
@@ -38,6 +38,9 @@ def _receive(request: HttpRequest, key: str) -> HttpResponse:
             f"The body may have {settings.INSTANTLITE.server.max_body_bytes} bytes at most. The inbox shows that this "
             "request came, without its body.",
         )
+    relayed = proxy.answer(stored.proxied, captured, stored.request_id) if stored.proxied else None
+    if relayed:
+        return _response(relayed)
     answer = answers.make(stored.answer, captured.message, stored.request_id)
     _hold(answer.delay)
     return _response(answer)

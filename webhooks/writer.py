@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import psycopg
+from django.conf import settings
 
 from instantlite import platformdb
 from instantlite.config import Rate
@@ -18,13 +19,14 @@ from webhooks.capture import Capture
 
 log = logging.getLogger("instantlite.ingest")
 
-# The function is in migration 0001. Arrays travel in binary (%b): as text each quote in headers is escaped, and
+# The function is in migration 0003. Arrays travel in binary (%b): as text each quote in headers is escaped, and
 # bodies are twice as long.
 _CAPTURE = """
-SELECT place, verdict, coalesce(request_id, '00000000-0000-0000-0000-000000000000'), coalesce(wait_us, 0), answer
+SELECT place, verdict, coalesce(request_id, '00000000-0000-0000-0000-000000000000'), coalesce(wait_us, 0), answer,
+    proxied
 FROM webhooks_capture(
     %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]::inet[], %b::bigint[], %b::boolean[],
-    %b::text[], %b::bytea[], %b::bigint[], %s::bigint, %s::bigint, clock_timestamp())
+    %b::text[], %b::bytea[], %b::bigint[], %s::bigint, %s::bigint, %s::interval, clock_timestamp())
 """
 
 # A batch that waits for a lock, or a server that is stuck: given up, which undoes it, and tried again.
@@ -44,12 +46,16 @@ class Unacceptable(Exception):
 
 
 class Verdict(NamedTuple):
-    """What became of one request. `answer` is what its endpoint answers; `wait`, of a limited one, in microseconds."""
+    """What became of one request. `answer` is what its endpoint answers; `wait`, of a limited one, in microseconds.
+
+    `proxied` is the delivery whose answer the sender waits for: the caller's to send, see proxy.py.
+    """
 
     outcome: Literal["stored", "gone", "limited", "unknown"]
     request_id: UUID = UUID(int=0)
     wait: int = 0
     answer: dict[str, Any] | None = None
+    proxied: UUID | None = None
 
 
 UNKNOWN = Verdict("unknown")
@@ -159,4 +165,5 @@ def _values(captures: Sequence[Capture], rate: Rate | None) -> list[Any]:
         [capture.waited_us for capture in captures],
         charge.interval if charge else None,
         charge.tolerance if charge else None,
+        settings.INSTANTLITE.forwarding.retry_for,
     ]

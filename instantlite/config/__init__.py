@@ -1,8 +1,7 @@
 """The service's configuration: defaults, then config.yaml, then the environment, read once at the start.
 
-The sections and their options are in sections.py, clusters.py and webhooks.py, the kinds of value in
-values.py and urls.py, the reading in read.py, and the reference page is made in
-docs.py. Nothing here needs Django.
+The sections and their options are in sections.py, clusters.py, webhooks.py and forwarding.py, the kinds of value in
+values.py and urls.py, the reading in read.py, and the reference page is made in docs.py. Nothing here needs Django.
 """
 
 import os
@@ -10,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from instantlite.config import docs
 from instantlite.config.clusters import ClusterConfig, PoolConfig, PostgresConfig
 from instantlite.config.docs import Option
 from instantlite.config.duration import parse_duration
+from instantlite.config.forwarding import ForwardingConfig
 from instantlite.config.rates import Rate
 from instantlite.config.read import (
     ConfigError,
@@ -43,6 +44,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DatabaseConfig",
+    "ForwardingConfig",
     "HousekeepingConfig",
     "LimitsConfig",
     "ObservabilityConfig",
@@ -71,6 +73,7 @@ class Config:
     redis: RedisConfig = field(default_factory=RedisConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    forwarding: ForwardingConfig = field(default_factory=ForwardingConfig)
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     postgres: PostgresConfig = field(default_factory=PostgresConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
@@ -110,6 +113,8 @@ LAPTOP: dict[str, dict[str, Any]] = {
         "captures": Rate(1000, timedelta(seconds=1), burst=5000),
     },
     "redis": {"allow_open": True},
+    # What runs on the same machine is what one forwards to there.
+    "forwarding": {"allow_networks": (ip_network("127.0.0.0/8"), ip_network("::1/128"))},
 }
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {"": {}, "production": {}, "laptop": LAPTOP}
 

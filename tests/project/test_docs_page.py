@@ -15,14 +15,21 @@ CALLS = {
     *(f"{kind}_{call}" for kind in ("db", "cache") for call in ("new", "status", "delete", "rotate", "extend")),
     *(f"webhook_{call}" for call in ("new", "status", "change", "delete", "extend", "requests", "requests_delete")),
     *(f"webhook_request{call}" for call in ("", "_delete", "_raw", "_part", "_har", "_curl")),
-    *(f"webhook_{call}" for call in ("events", "wait")),
+    *(f"webhook_{call}" for call in ("events", "wait", "attempts")),
+    *(f"webhook_destination{call}" for call in ("s", "", "_new", "_change", "_delete")),
+    *(f"webhook_{call}" for call in ("deliveries", "deliveries_retry", "delivery", "delivery_retry")),
+    *(f"webhook_{call}" for call in ("request_deliveries", "request_replay", "replay")),
 }
 _REQUESTS = "/webhook/{token}/requests"
 PATHS = [
     *(f"/{kind}/{call}" for kind in ("db", "cache") for call in ("new", "{token}", "{token}/rotate", "{token}/extend")),
     *(f"/webhook/{call}" for call in ("new", "{token}", "{token}/extend", "{token}/requests")),
     *(f"{_REQUESTS}/{{request_id}}{call}" for call in ("", "/raw", "/parts/{number}", "/har", "/curl")),
-    *(f"/webhook/{{token}}/{call}" for call in ("events", "wait")),
+    *(f"/webhook/{{token}}/{call}" for call in ("destinations", "destinations/{destination_id}")),
+    *(f"{_REQUESTS}/{{request_id}}/{call}" for call in ("deliveries", "replay")),
+    *(f"/webhook/{{token}}/{call}" for call in ("replay", "deliveries", "deliveries/retry")),
+    *(f"/webhook/{{token}}/deliveries/{{delivery_id}}{call}" for call in ("", "/retry")),
+    *(f"/webhook/{{token}}/{call}" for call in ("events", "wait", "attempts")),
 ]
 
 

@@ -66,7 +66,7 @@ def take_in(moment: datetime, *endpoints: UUID, waited: timedelta = timedelta())
     count = len(endpoints)
     rows = ask(
         "SELECT request_id FROM webhooks_capture(%s::uuid[], %s, %s, %s, %s, %s::inet[], %s, %s, %s, %s::bytea[],"
-        " %s::bigint[], NULL, NULL, %s) ORDER BY place",
+        " %s::bigint[], NULL, NULL, interval '1 d', %s) ORDER BY place",
         list(endpoints), ["GET"] * count, ["/"] * count, ["1.1"] * count, [""] * count, [None] * count, [0] * count,
         [False] * count, ["[]"] * count, [b""] * count, [int(waited.total_seconds() * 1e6)] * count, moment,
     )  # fmt: skip

@@ -78,6 +78,14 @@ def visit(browser: Browser) -> Iterator[Open]:
         context.close()
 
 
+def test_what_is_opened_takes_the_place_of_what_was(service: Service, visit: Open) -> None:
+    here = visit(service).go()
+    for request_id in (here.send("/one"), here.send("/two")):
+        here.row(request_id).locator("a").click()
+        here.opened(request_id)
+        assert here.page.locator("#pane > *").count() == 1
+
+
 def test_a_request_appears_by_itself_and_the_first_one_is_opened(visit: Open, service: Service) -> None:
     inbox = visit(service).go()
     first = inbox.send("/hello", b'{"a": 1}', content_type="application/json")

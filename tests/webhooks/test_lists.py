@@ -31,6 +31,7 @@ def test_an_item_says_what_a_list_shows(inbox: Inbox) -> None:
         "size": 2,
         "too_large": False,
         "client": "127.0.0.1",
+        "signature": None,
     }
 
 

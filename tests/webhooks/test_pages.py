@@ -59,6 +59,8 @@ def test_the_list_and_what_to_send_where_are_there_without_a_script(client: Clie
     assert "/orders?id=1" in page
     assert "PURGE" in page
     assert f"curl {inbox.answer['receive_url']}" in page
+    assert "/listen.py | python3 - \\\n" in page
+    assert page.count(f"{inbox.token} \\\n    --forward") == 1
     assert "<title>orders · instantlite</title>" in page
 
 

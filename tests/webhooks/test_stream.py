@@ -27,7 +27,14 @@ from webhooks.writer import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+OTHERS: set[int] = set()
 Capturing = Callable[[Endpoint, int], list[UUID]]
+
+
+@pytest.fixture(autouse=True)
+def _others(hub: Hub) -> None:
+    """Hubs of tests before this one may listen for a minute yet."""
+    OTHERS.update(_backends())
 
 
 @pytest.fixture
@@ -72,7 +79,11 @@ def received(subscription: Subscription, count: int, seconds: float = 20) -> lis
 
 
 def listeners() -> list[int]:
-    """The backends that hubs listen on."""
+    """The backends that this test's hubs listen on."""
+    return [pid for pid in _backends() if pid not in OTHERS]
+
+
+def _backends() -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'instantlite streams' "

@@ -1,6 +1,8 @@
-"""Endpoints, and the requests that each has captured."""
+"""Endpoints, the requests that each has captured, and where those are sent on to."""
 
 from webhooks.models.captures import CapturedRequest
+from webhooks.models.deliveries import Attempt, Delivery, DeliveryState, Origin
+from webhooks.models.destinations import Destination
 from webhooks.models.endpoints import Endpoint
 
-__all__ = ["CapturedRequest", "Endpoint"]
+__all__ = ["Attempt", "CapturedRequest", "Delivery", "DeliveryState", "Destination", "Endpoint", "Origin"]

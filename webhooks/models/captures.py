@@ -5,13 +5,15 @@ migration 0001). Whoever has read up to an id has missed nothing before it.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
 
-from webhooks.message import Message
+from webhooks.message import Message, Pair
 
 # From the start of the target, or of its path in the absolute form, to the end of the key.
 _BELOW_KEY = re.compile(r"^.*?/webhook/receive/[^/]*")
@@ -57,7 +59,13 @@ class CapturedRequest(models.Model):
 
     `size` is the body's length in bytes as it was sent. With `too_large` the body is not kept: it was longer than this
     server takes, and `size` is null where its sender had not said how long.
+
+    `verdict` is what verdicts.py made of its signature, as the API gives it; None where none is set, or nobody asked.
+    `is_signed`: its endpoint had a signature set when it was read for a stream.
     """
+
+    verdict: dict[str, Any] | None = None
+    is_signed = False
 
     id = models.UUIDField(primary_key=True, editable=False)
     endpoint_id = models.UUIDField(editable=False)
@@ -85,7 +93,7 @@ class CapturedRequest(models.Model):
     @property
     def path(self) -> str:
         """What the target has below the key, without the query; percent-encoding left as it is."""
-        return _BELOW_KEY.sub("", self.target.partition("?")[0], count=1)
+        return path_below_key(self.target)
 
     @property
     def below_key(self) -> str:
@@ -103,10 +111,24 @@ class CapturedRequest(models.Model):
         """The whole of it; reads headers and body if they were deferred."""
         return self.with_body(bytes(self.body))
 
+    @property
+    def url(self) -> str:
+        """Where it was sent to: a target in the absolute form says it by itself (RFC 9112, section 3.2)."""
+        return f"{settings.INSTANTLITE.server.app_url}{self.target}" if self.target.startswith("/") else self.target
+
     def with_body(self, body: bytes) -> Message:
         """It with a body of the caller's: a part of its own, which then is not read."""
-        pairs = tuple((name, value) for name, value in self.headers)
+        return self.with_parts(self.headers, body)
+
+    def with_parts(self, headers: Iterable[Pair], body: bytes) -> Message:
+        """It with headers and body that were read apart."""
+        pairs = tuple((name, value) for name, value in headers)
         return Message(self.method, self.target, self.version, pairs, body)
+
+
+def path_below_key(target: str) -> str:
+    """What a receive URL's target has below the key, without the query; percent-encoding left as it is."""
+    return _BELOW_KEY.sub("", target.partition("?")[0], count=1)
 
 
 def first_id(moment: datetime) -> UUID:

@@ -22,22 +22,45 @@ ENDED = "ended"
 # a thousand at most, so that senders who wait for the row do not wait long. Nor for the disk: what a crash brings back
 # is counted again, and removed again (PostgreSQL manual, 28.4, asynchronous commit).
 #
+# What a delivery still waits for is kept (`held` of them), up to a backlog beyond which the oldest go all the same, and
+# their destinations count what they have lost.
+#
 # A busy one is left alone until it is well beyond what it keeps, which is when webhooks_capture() wakes us (migration
 # 0001): else each wake-up would remove a few requests of every busy one.
 _TRIM = """
 WITH picked AS MATERIALIZED (
     SELECT id, requests_stored FROM webhooks_endpoint
-    WHERE state = 'active' AND stored > requests_stored
-    AND (stored > requests_stored * 1.5 + 20 OR newest_us < date_part('epoch', now() - interval '5 seconds') * 1000000)
-    ORDER BY stored - requests_stored DESC
+    WHERE state = 'active' AND stored - held > requests_stored AND (
+        stored - held > requests_stored * 1.5 + 20
+        OR newest_us < date_part('epoch', now() - interval '5 seconds') * 1000000)
+    ORDER BY stored - held - requests_stored DESC
     LIMIT 1
     FOR UPDATE SKIP LOCKED
+), beyond AS MATERIALIZED (
+    SELECT c.id, row_number() OVER (ORDER BY c.id DESC) AS place, EXISTS (
+        SELECT FROM webhooks_delivery v WHERE v.request_id = c.id AND v.state IN ('pending', 'delivering')) AS awaited
+    FROM (
+        SELECT c.id FROM webhooks_capturedrequest c
+        WHERE c.endpoint_id = (SELECT id FROM picked)
+        ORDER BY c.id DESC
+        OFFSET (SELECT requests_stored FROM picked)
+        LIMIT 1000 + %(backlog)s
+    ) c
 ), old AS MATERIALIZED (
-    SELECT c.id FROM webhooks_capturedrequest c
-    WHERE c.endpoint_id = (SELECT id FROM picked)
-    ORDER BY c.id DESC
-    OFFSET (SELECT requests_stored FROM picked)
-    LIMIT 1000
+    SELECT id FROM beyond WHERE NOT awaited OR place > %(backlog)s ORDER BY id LIMIT 1000
+), deliveries AS MATERIALIZED (
+    SELECT v.id, v.destination_id, v.state FROM webhooks_delivery v
+    WHERE v.request_id IN (SELECT id FROM old) ORDER BY v.id FOR UPDATE
+), forgotten AS (
+    DELETE FROM webhooks_delivery v USING deliveries d WHERE v.id = d.id
+    RETURNING v.destination_id, v.state
+), counted AS (
+    UPDATE webhooks_destination d SET lost = d.lost + f.number
+    FROM (
+        SELECT destination_id, count(*) AS number FROM forgotten
+        WHERE state IN ('pending', 'delivering') GROUP BY destination_id
+    ) f
+    WHERE d.id = f.destination_id
 ), removed AS (
     DELETE FROM webhooks_capturedrequest c USING old, picked
     WHERE c.id = old.id AND c.endpoint_id = picked.id
@@ -45,8 +68,11 @@ WITH picked AS MATERIALIZED (
 )
 UPDATE webhooks_endpoint e
 -- Where nothing was left to remove, the count was wrong: it is what is kept.
-SET stored = CASE WHEN n.removed = 0 THEN e.requests_stored ELSE e.stored - n.removed END
-FROM picked, (SELECT count(*) AS removed FROM removed) n
+SET stored = CASE WHEN n.removed = 0 THEN e.requests_stored + n.held ELSE e.stored - n.removed END, held = n.held
+FROM picked, (
+    SELECT (SELECT count(*) FROM removed) AS removed,
+        (SELECT count(*) FROM beyond WHERE awaited AND place <= %(backlog)s) AS held
+) n
 WHERE e.id = picked.id
 RETURNING e.name, n.removed, set_config('synchronous_commit', 'off', true)
 """
@@ -84,7 +110,7 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def ended(self, endpoint_id: UUID) -> int:
         """Its requests are deleted; the row stays as a tombstone."""
         return self.filter(pk=endpoint_id, state=State.DROPPING).update(
-            state=State.GONE, gone_at=Now(), stored=0, answer=None
+            state=State.GONE, gone_at=Now(), stored=0, answer=None, signature=None
         )
 
     def ending(self) -> "EndpointQuerySet":
@@ -94,7 +120,7 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def expire_due(self) -> int:
         """Makes tombstones of those whose time is up. Their requests go with their day's partition."""
         return self.filter(state=State.ACTIVE, expires_at__lte=Now()).update(
-            state=State.GONE, gone_at=Now(), answer=None
+            state=State.GONE, gone_at=Now(), answer=None, signature=None
         )
 
     def expire_now(self) -> int:
@@ -108,7 +134,7 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
     def trim_one(self) -> tuple[str, int] | None:
         """Removes the oldest requests of one that holds more than it keeps: its name and how many; None: no such."""
         with connection.cursor() as cursor:
-            cursor.execute(_TRIM)
+            cursor.execute(_TRIM, {"backlog": settings.INSTANTLITE.forwarding.backlog})
             row = cursor.fetchone()
         return (str(row[0]), int(row[1])) if row else None
 
@@ -131,6 +157,12 @@ class Endpoint(EphemeralResource):
     newest_us = models.BigIntegerField(default=0, editable=False)
     # What a sender is answered, see answers.py; null for the default.
     answer = models.JSONField(null=True, editable=False)
+    # Seconds that a sender waits for the first destination's answer, which it then gets; null: it does not wait.
+    proxy_seconds = models.FloatField(null=True, editable=False)
+    # How senders sign, see signatures/; the secret in it is sealed. Null: nothing is verified.
+    signature = models.JSONField(null=True, editable=False)
+    # Requests beyond those it keeps, which the last trim left because a delivery of them was not done.
+    held = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects = EndpointQuerySet.as_manager()
 

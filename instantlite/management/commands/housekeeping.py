@@ -13,18 +13,10 @@ class Command(BaseCommand):
     help = "Runs the housekeeping loop until SIGTERM or Ctrl-C. Any number may run at once."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        first, *others = housekeepers = housekeeping.lanes()
-
-        def stop(*_: Any) -> None:
-            for housekeeper in housekeepers:
-                housekeeper.stop()
-
+        running = housekeeping.Running()
+        asked = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        threads = [threading.Thread(target=other.run, name="housekeeping", daemon=True) for other in others]
-        for thread in threads:
-            thread.start()
-        first.run()
+            signal.signal(number, lambda *_: asked.set())
+        asked.wait()
         # What waits for a slow server is safe to kill; the process does not wait for it for ever.
-        for thread in threads:
-            thread.join(10)
+        running.join(10, everything=True)

@@ -1,0 +1,179 @@
+"""The courier: a loop in each process that claims deliveries, has them sent, and records what became of them.
+
+One thread speaks to PostgreSQL, on a connection of its own; each delivery is sent by a thread (a greenlet under
+gunicorn) that touches no database. What ends while a statement runs is recorded together with the next one, so that a
+busy courier needs few commits. Killed at any line it loses nothing: what it had claimed is claimed again when its lease
+has run out (see put_back in deliveries.py), and an outcome that was not recorded means that the request is sent again.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+from django.conf import settings
+
+from instantlite import platformdb, telemetry
+from instantlite.logs import first_line
+from webhooks import claims, forward
+from webhooks.claims import Claims
+from webhooks.ear import Waker
+from webhooks.forward import Claimed, Outcome
+from webhooks.ingest import ingest
+from webhooks.pace import Pace
+
+log = logging.getLogger("instantlite.courier")
+
+# Between two tries to reach PostgreSQL, and looks for what nobody has told of.
+_PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 15.0
+_TURN_SECONDS = 0.001
+# How many outcomes one statement takes.
+_BATCH = 200
+# For what is under way as the process ends.
+_FAREWELL_SECONDS = 5.0
+
+
+class Courier:
+    """run() blocks until stop(); see instantlite.housekeeping.Loop."""
+
+    lingers = True
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._waker = Waker()
+        self._lock = threading.Lock()
+        self._done: deque[Outcome] = deque()
+        self._pace = Pace(lambda: ingest.taken)
+        self._under_way = 0
+        self._bytes = 0
+
+    def run(self) -> None:
+        """Sends what is due, for ever. PostgreSQL may come and go meanwhile."""
+        while not self._stopping.is_set():
+            try:
+                connection = platformdb.connect("instantlite courier", claims.SETTINGS)
+                opened = Claims(connection, self._waker)
+            except (psycopg.Error, OSError) as error:
+                log.warning("nothing can be sent on: %s", first_line(error))
+                self._stopping.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                self._work(opened)
+            except (psycopg.Error, OSError) as error:
+                log.warning("sending on is interrupted: %s", first_line(error))
+                self._stopping.wait(_PAUSE_SECONDS)
+            finally:
+                opened.close()
+
+    def stop(self) -> None:
+        """Nothing more is claimed; what is under way has a few seconds to end, and run() returns."""
+        self._stopping.set()
+        self._waker.wake()
+
+    def close(self) -> None:
+        """Lets go of what it was woken by, once run() has returned. For tests: a process ends with it."""
+        self._waker.close()
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are being sent."""
+        return self._under_way
+
+    def _work(self, opened: Claims) -> None:
+        while not self._stopping.is_set():
+            self._record(opened)
+            self._give_way()
+            claimed = self._claim(opened)
+            for each in claimed:
+                self._start(each)
+            if not claimed and not self._done:
+                self._rest(opened)
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        while self._under_way and time.monotonic() < deadline:
+            opened.wait(deadline - time.monotonic())
+            self._record(opened)
+        self._record(opened)
+
+    def _claim(self, opened: Claims) -> list[Claimed]:
+        options = settings.INSTANTLITE.forwarding
+        free = self._pace.allowed(min(options.in_flight - self._under_way, _BATCH))
+        room = options.in_flight_mb * 1_000_000 - self._bytes
+        claimed = opened.claim(free, options.concurrency, room) if free > 0 and room > 0 else []
+        self._pace.started(len(claimed))
+        return claimed
+
+    def _give_way(self) -> None:
+        """To whatever is ready: under gunicorn requests, of which this thread is one of many."""
+        if self._pace.is_due:
+            began = time.monotonic()
+            # Not 0, which only lets those have a turn that no socket has to be asked about.
+            time.sleep(_TURN_SECONDS)
+            self._pace.look(time.monotonic() - began - _TURN_SECONDS)
+
+    def _rest(self, opened: Claims) -> None:
+        """Until there is something to do. Without a word from anybody, time alone makes a delivery due."""
+        opened.wait(self._pace.wait or min(_LOOK_SECONDS, max(0.05, opened.seconds_until_due())))
+
+    def _start(self, claimed: Claimed) -> None:
+        size = len(claimed.message.body) if claimed.message else 0
+        with self._lock:
+            self._under_way += 1
+            self._bytes += size
+        # The list is emptied by who sends: the thread's arguments would hold the body as long as it lives.
+        arguments = ([claimed], self._freeing(size))
+        threading.Thread(target=self._send, args=arguments, name="delivery", daemon=True).start()
+
+    def _freeing(self, size: int) -> Callable[[], None]:
+        """Gives back the room that a body took; the first call counts."""
+        held = [size]
+
+        def free() -> None:
+            if held:
+                with self._lock:
+                    self._bytes -= held.pop()
+
+        return free
+
+    def _send(self, box: list[Claimed], free: Callable[[], None]) -> None:
+        try:
+            outcome = forward.deliver(box.pop(), datetime.now(UTC), sent=free)
+            telemetry.DELIVERIES.add(outcome=outcome.state)
+        except Exception:
+            # Its lease runs out, and it is tried again.
+            log.exception("a delivery was not sent")
+            outcome = None
+        free()
+        with self._lock:
+            self._under_way -= 1
+            if outcome:
+                self._done.append(outcome)
+        self._waker.wake()
+
+    def _record(self, opened: Claims) -> None:
+        """What has ended until now. What could not be recorded waits for the next connection."""
+        while self._done:
+            with self._lock:
+                batch = [self._done.popleft() for _ in range(min(len(self._done), _BATCH))]
+            try:
+                opened.record(batch)
+            except psycopg.DataError:
+                # One of them cannot be stored: the others shall not suffer.
+                if len(batch) == 1:
+                    log.exception("the outcome of a delivery cannot be stored")
+                    continue
+                for outcome in batch:
+                    self._record_alone(opened, outcome)
+            except psycopg.Error:
+                with self._lock:
+                    self._done.extendleft(reversed(batch))
+                raise
+
+    def _record_alone(self, opened: Claims, outcome: Outcome) -> None:
+        try:
+            opened.record([outcome])
+        except psycopg.DataError:
+            log.exception("the outcome of a delivery cannot be stored")

@@ -1,0 +1,129 @@
+"""Proxy mode: a sender waits for what the first destination answers, and gets it.
+
+The delivery is written with the capture, claimed already (migration 0003), so that it outlives us as every other does.
+What comes too late, or not at all, is the courier's from then on: the sender has got its inbox's own answer.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error, connection
+
+from instantlite import platformdb, telemetry
+from instantlite.logs import first_line
+from webhooks import answers, deliveries, forward
+from webhooks.capture import Capture
+from webhooks.claims import RECORD, values
+from webhooks.forward import Claimed, Outcome
+from webhooks.models import Delivery, DeliveryState, Endpoint
+from webhooks.models.captures import path_below_key
+from webhooks.models.destinations import Destination
+from webhooks.outbound import KEPT_BYTES
+
+log = logging.getLogger("instantlite.proxy")
+
+_waiting = threading.BoundedSemaphore(settings.INSTANTLITE.forwarding.proxied)
+TAKEN = "The sender has got this answer, so that it is the sender's to try again."
+
+
+@dataclass(eq=False)
+class _Relay:
+    """One sender that waits. `taken`: it was given the destination's answer; `missed`: its own inbox's."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    answered: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome | None = None
+    missed: bool = False
+
+
+def answer(delivery_id: UUID, captured: Capture, request_id: UUID) -> answers.Answer | None:
+    """The destination's answer; None where there was none in time, which leaves the endpoint's own."""
+    found = _claimed(delivery_id, captured, request_id)
+    platformdb.let_go_of_connection()
+    if found is None:
+        return None
+    claimed, seconds = found
+    if not _waiting.acquire(blocking=False):
+        _finish(Outcome(claimed, DeliveryState.PENDING, False, datetime.now(UTC), next_at=datetime.now(UTC)))
+        return None
+    try:
+        return _answer(claimed, seconds, captured)
+    finally:
+        _waiting.release()
+
+
+def _answer(claimed: Claimed, seconds: float, captured: Capture) -> answers.Answer | None:
+    relay = _Relay()
+    threading.Thread(target=_send, args=(claimed, relay), name="proxied delivery", daemon=True).start()
+    relay.answered.wait(seconds)
+    with relay.lock:
+        outcome = relay.outcome
+        relay.missed = outcome is None or not _can_relay(outcome)
+    if outcome is None or outcome.answer is None or relay.missed:
+        return None
+    got = outcome.answer
+    return answers.relayed(got.status, got.headers, got.body, captured.message.method)
+
+
+def _can_relay(outcome: Outcome) -> bool:
+    return outcome.answer is not None and not outcome.answer.truncated
+
+
+def _send(claimed: Claimed, relay: _Relay) -> None:
+    outcome = forward.deliver(claimed, datetime.now(UTC), keep=settings.INSTANTLITE.server.max_body_bytes)
+    telemetry.DELIVERIES.add(outcome=outcome.state)
+    with relay.lock:
+        if not relay.missed:
+            relay.outcome = outcome
+            if outcome.state == DeliveryState.PENDING and _can_relay(outcome):
+                outcome = replace(outcome, state=DeliveryState.DEAD, next_at=None, note=TAKEN)
+    relay.answered.set()
+    _finish(outcome)
+
+
+def _finish(outcome: Outcome) -> None:
+    """Records it. Where that fails, the lease runs out and the courier takes over."""
+    if outcome.answer:
+        kept = outcome.answer.body[:KEPT_BYTES]
+        shorter = len(kept) < len(outcome.answer.body)
+        outcome = replace(
+            outcome, answer=replace(outcome.answer, body=kept, truncated=outcome.answer.truncated or shorter)
+        )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(RECORD, values([outcome]))
+        deliveries.tell()
+    except Error as error:
+        log.warning("a proxied delivery was not recorded: %s", first_line(error))
+    finally:
+        platformdb.let_go_of_connection()
+
+
+def _claimed(delivery_id: UUID, captured: Capture, request_id: UUID) -> tuple[Claimed, float] | None:
+    """The delivery as the courier would have claimed it, and how many seconds the sender waits."""
+    delivery = Delivery.objects.filter(pk=delivery_id).exclude(destination_id=None).first()
+    destination = Destination.objects.filter(pk__in=[delivery.destination_id]).first() if delivery else None
+    if delivery is None or destination is None:
+        return None
+    seconds = Endpoint.objects.filter(pk=captured.endpoint_id).values_list("proxy_seconds", flat=True).first()
+    claimed = Claimed(
+        delivery_id=delivery.pk,
+        endpoint_id=delivery.endpoint_id,
+        request_id=request_id,
+        destination_id=destination.pk,
+        number=delivery.attempts,
+        tries=delivery.tries,
+        until=delivery.until,
+        url=destination.url,
+        timeout_seconds=destination.timeout_seconds,
+        message=captured.message,
+        path=path_below_key(captured.message.target),
+        client=captured.client,
+        filter=destination.filter,
+        signing=destination.signing,
+    )
+    return claimed, seconds or 0.0

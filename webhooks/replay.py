@@ -1,0 +1,111 @@
+"""Sending captured requests again: deliveries like others, which the couriers carry out."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from instantlite import platformdb
+from instantlite.uuid7 import uuid7_at
+from webhooks import deliveries, destinations
+from webhooks.models import CapturedRequest, Delivery, DeliveryState, Destination, Endpoint, Origin
+
+# How many requests one call sends again.
+MOST_REQUESTS = 1000
+_LOOK_SECONDS = 0.1
+_INSERTED_AT_ONCE = 500
+
+
+class NoDestination(Exception):
+    """There is none that is on, or not the one that was asked for."""
+
+
+class NotKept(Exception):
+    """The body was too large to be kept, so that the request cannot be sent again."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is sent instead: `changes` as in Delivery.edited, `body` None for the one that came."""
+
+    changes: dict[str, Any]
+    body: bytes | None = None
+
+
+NOTHING = Edit({})
+
+
+def targets(
+    endpoint: Endpoint,
+    *,
+    destination_id: UUID | None = None,
+    url: str | None = None,
+    timeout_seconds: float | None = None,
+) -> list[Destination]:
+    """Where a replay goes: the one that is given, or else all that are on. Raises NoDestination, Gone."""
+    if url is not None:
+        return [destinations.for_url(endpoint, url, timeout_seconds or 10.0)]
+    rows = Destination.objects.of(endpoint.pk)
+    found = list(rows.filter(pk=destination_id) if destination_id else rows.filter(enabled=True))
+    if not found:
+        raise NoDestination
+    return found
+
+
+def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit: Edit = NOTHING) -> list[Delivery]:
+    """A delivery of each request, in their order, to each destination, due now. Raises NotKept if there is no body.
+
+    A filter does not hold it back: somebody wants it. A destination that is off keeps it until it is on again.
+    """
+    kept = [request for request in requests if not request.too_large or edit.body is not None]
+    if requests and not kept:
+        raise NotKept
+    # Ids in the order of requests, which is the order that strict destinations keep.
+    now = time.time_ns() // 1000
+    made = [
+        _delivery(uuid7_at(now + place), request, destination, edit)
+        for place, request in enumerate(kept)
+        for destination in to
+    ]
+    with transaction.atomic():
+        Delivery.objects.bulk_create(made, batch_size=_INSERTED_AT_ONCE)
+        deliveries.wake([destination.pk for destination in to])
+    return made
+
+
+def wait(made: Collection[Delivery], seconds: float) -> list[Delivery]:
+    """The deliveries as they are when each has been tried, or the time is up."""
+    deadline = time.monotonic() + seconds
+    ids = [delivery.pk for delivery in made]
+    while True:
+        rows = list(Delivery.objects.filter(pk__in=ids).defer("edited_body").order_by("pk"))
+        tried = all(row.state not in (DeliveryState.PENDING, DeliveryState.DELIVERING) or row.tries for row in rows)
+        under_way = any(row.state == DeliveryState.DELIVERING for row in rows)
+        if (tried and not under_way) or time.monotonic() >= deadline:
+            return rows
+        platformdb.let_go_of_connection()
+        time.sleep(_LOOK_SECONDS)
+
+
+def _delivery(delivery_id: UUID, request: CapturedRequest, destination: Destination, edit: Edit) -> Delivery:
+    retry_for = settings.INSTANTLITE.forwarding.retry_for
+    return Delivery(
+        id=delivery_id,
+        endpoint_id=request.endpoint_id,
+        request_id=request.pk,
+        destination_id=destination.pk,
+        url=destination.url,
+        origin=Origin.REPLAY,
+        edited=edit.changes or None,
+        edited_body=edit.body,
+        state=DeliveryState.PENDING,
+        created_at=Now(),
+        next_at=Now(),
+        # To a URL that is no destination it goes once: who typed it in looks at the outcome, and tries again.
+        until=Now() + retry_for if destination.listed else Now(),
+    )
