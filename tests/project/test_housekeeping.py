@@ -1,7 +1,6 @@
 """The loop: steps run when they are due, a bad one harms no other, a wake-up is at once."""
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -64,8 +63,7 @@ def test_a_notification_wakes_the_steps_that_ask_for_it() -> None:
     thread = threading.Thread(target=keeper.run)
     thread.start()
     try:
-        wait_for(_listens, what="the loop to listen")
-        time.sleep(0.05)
+        wait_for(lambda: _listens() and timed.calls, what="the loop to listen, and its first turn")
         before = woken.calls
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {WAKE_CHANNEL}")
@@ -97,7 +95,8 @@ def _listens() -> int | None:
     """The backend of a loop that waits in LISTEN."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'instantlite listener' AND query ~ '^LISTEN'"
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE application_name = 'instantlite listener' AND query ~ '^LISTEN' AND state = 'idle'"
         )
         row = cursor.fetchone()
     return row[0] if row else None

@@ -11,6 +11,7 @@ import redis
 import requests
 
 from tests.folders import open_folder
+from tests.provisioning.leases import end_leases
 from tests.redis_server import RedisServer
 from tests.service import Service, under_load, wait_for
 
@@ -73,6 +74,7 @@ def test_sigkill_under_load_loses_no_acknowledged_cache_and_leaks_no_user(pair: 
 
     under_load(kill_and_start, *[call] * 4)
     assert Counter(answer.status_code for answer in answers).keys() == {201}
+    end_leases(service, "provisioning_cache")
     service.start()
     assert all(works(answer.json()) for answer in answers)
     assert is_whole(service, server)

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.folders import open_folder
+from tests.provisioning.leases import end_leases
 from tests.service import PROJECT, Service, under_load, wait_for
 
 # Leases and intervals of real seconds, on machines whose disks are slow at times.
@@ -97,6 +98,7 @@ def test_sigkill_in_the_middle_of_builds_loses_and_leaks_nothing(own_service: Se
     assert len(acknowledged) >= 4
     assert Counter(answer.status_code for answer in answers).keys() <= {201, 503}
 
+    end_leases(own_service, "provisioning_database")
     own_service.start()
     assert wait_for(lambda: is_whole(own_service), seconds=120, what="the house to be whole again")
     for made in acknowledged:

@@ -72,7 +72,9 @@ def operator(client: Client, transactional_db: None) -> Client:
 
 @pytest.fixture
 def _days_as_they_were(transactional_db: None) -> Iterator[None]:
-    """After the test past days are dropped, and coming ones made again."""
+    """The coming days are there, whichever test is the first; after it past days are dropped, and coming ones made
+    again."""
+    partitions.make_ahead()
     yield
     Endpoint.objects.all().delete()
     while partitions.drop_one():

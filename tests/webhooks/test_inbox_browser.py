@@ -231,7 +231,7 @@ def test_tabs_are_worked_by_arrows(visit: Open, service: Service) -> None:
     tab = inbox.page.get_by_role("tab", name="Body")
     tab.focus()
     inbox.page.keyboard.press("ArrowRight")
-    assert inbox.page.get_by_role("tabpanel", name="Headers").get_by_text("seen").is_visible()
+    inbox.page.get_by_role("tabpanel", name="Headers").get_by_text("seen").wait_for()
     inbox.page.keyboard.press("End")
     inbox.page.get_by_role("tabpanel", name="Deliveries").get_by_text("It was not sent on.").wait_for()
     inbox.page.keyboard.press("ArrowLeft")
@@ -305,23 +305,24 @@ def test_without_script_all_is_there_to_read_search_and_change(visit: Open, serv
     page = inbox.page
     page.goto(inbox.url)
     page.get_by_text("/tea").first.click()
-    assert page.get_by_text("a body").is_visible()
+    page.get_by_text("a body").wait_for()
     page.get_by_role("link", name="Headers").click()
-    assert page.get_by_text("Content-Length").is_visible()
+    page.get_by_text("Content-Length").wait_for()
     page.get_by_role("searchbox").fill("coffee")
     page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**q=coffee**")
     assert inbox.rows() == [other]
     page.goto(f"{inbox.url}/{captured}")
     page.get_by_role("link", name="Compare").click()
     page.locator("#pane").get_by_text("/coffee").click()
-    assert page.get_by_text("Request line and headers").is_visible()
+    page.get_by_text("Request line and headers").wait_for()
     page.goto(inbox.url)
     page.get_by_role("button", name="Send a test request").click()
-    assert page.get_by_text('"inbox.test"').is_visible()
+    page.get_by_text('"inbox.test"').wait_for()
     page.get_by_role("link", name="Settings").click()
     page.get_by_label("Status").fill("204")
     page.get_by_role("button", name="Save").click()
-    assert page.get_by_text("Saved.").is_visible()
+    page.get_by_text("Saved.").wait_for()
     assert requests.post(inbox.receive_url, timeout=10).status_code == 204
 
 
