@@ -54,13 +54,17 @@ WITH picked AS MATERIALIZED (
 ), forgotten AS (
     DELETE FROM webhooks_delivery v USING deliveries d WHERE v.id = d.id
     RETURNING v.destination_id, v.state
+), told AS MATERIALIZED (
+    SELECT d.id FROM webhooks_destination d
+    WHERE d.id IN (SELECT destination_id FROM forgotten WHERE state IN ('pending', 'delivering'))
+    ORDER BY d.id FOR UPDATE
 ), counted AS (
     UPDATE webhooks_destination d SET lost = d.lost + f.number
-    FROM (
+    FROM told, (
         SELECT destination_id, count(*) AS number FROM forgotten
         WHERE state IN ('pending', 'delivering') GROUP BY destination_id
     ) f
-    WHERE d.id = f.destination_id
+    WHERE d.id = told.id AND d.id = f.destination_id
 ), removed AS (
     DELETE FROM webhooks_capturedrequest c USING old, picked
     WHERE c.id = old.id AND c.endpoint_id = picked.id
