@@ -196,7 +196,9 @@ def _again(outcome: Outcome, now: datetime, wanted: timedelta | None) -> Outcome
     """With the time of the next try, or dead where there is none in time. `wanted`: what the destination asked for."""
     wait = backoff(outcome.claimed.tries)
     if wanted is not None:
-        wait = max(wait, wanted)
+        # One that asks for more time than there is gets another try all the same, when half of it is over.
+        left = outcome.claimed.until - now
+        wait = max(wait, wanted if wanted < left else left / 2)
     next_at = now + wait
     if next_at > outcome.claimed.until:
         return replace(outcome, state=DeliveryState.DEAD, note=GIVEN_UP)
