@@ -10,10 +10,13 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+from django.db.models.functions import Now
+
 from instantlite import platformdb
 from tests.service import wait_for
 from tests.webhooks.inbox import Inbox
 from tests.webhooks.receivers import Receiver
+from webhooks import deliveries
 from webhooks.courier import Courier
 from webhooks.models import Delivery, DeliveryState
 
@@ -84,6 +87,12 @@ class Forwarding(Inbox):
 
 def open_deliveries(endpoint_id: UUID) -> int:
     return Delivery.objects.filter(endpoint_id=endpoint_id, state__in=OPEN).count()
+
+
+def end_leases() -> None:
+    """As if their time were over: who has a delivery now was killed."""
+    Delivery.objects.filter(state=DeliveryState.DELIVERING).update(next_at=Now())
+    assert deliveries.put_back()
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
