@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
+from psycopg.sql import SQL, Identifier
 
 from tests.folders import open_folder
 from tests.service import PROJECT, Service, under_load, wait_for
@@ -62,7 +63,7 @@ class Sender:
     def __post_init__(self) -> None:
         with psycopg.connect(self.service.urls.platform) as platform:
             for table in ("delivery", "destination", "capturedrequest"):
-                platform.execute(f"DELETE FROM webhooks_{table}".encode())
+                platform.execute(SQL("DELETE FROM {}").format(Identifier(f"webhooks_{table}")))
         made = self.service.post("/webhook/new").json()
         self.path = f"/webhook/{made['token']}"
         self.receive_path = made["receive_url"].removeprefix(self.service.url)
@@ -172,7 +173,7 @@ def test_told_to_end_it_records_what_is_under_way_and_another_goes_on(served: Se
     arrivals = Arrivals(seconds=0.2)
     with receiver(arrivals) as there:
         sender = Sender(served)
-        sender.to(there.url)
+        sender.to(there.url, timeout_seconds=20)
         for _ in range(12):
             sender.send()
         assert served.terminate() == 0
