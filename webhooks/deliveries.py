@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from webhooks.claims import CHANNEL
@@ -143,11 +143,13 @@ def purge_one_batch() -> str | None:
 
 
 def _anew() -> dict[str, Any]:
+    listed = Destination.objects.filter(pk=OuterRef("destination_id"), listed=True)
     return {
         "state": DeliveryState.PENDING,
         "tries": 0,
         "next_at": Now(),
-        "until": Now() + settings.INSTANTLITE.forwarding.retry_for,
+        # To a URL that is no destination, once more only.
+        "until": Case(When(Exists(listed), then=Now() + settings.INSTANTLITE.forwarding.retry_for), default=Now()),
         "finished_at": None,
         "note": "",
     }
