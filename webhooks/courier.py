@@ -95,6 +95,8 @@ class Courier:
             opened.wait(deadline - time.monotonic())
             self._record(opened)
         self._record(opened)
+        # What we have made room for is for others to send, and they have not been told.
+        opened.tell()
 
     def _start_due(self, opened: Claims) -> bool:
         """Whether anything was due. A function of its own: while we rest, nothing here holds a body."""

@@ -34,7 +34,8 @@ def claimed(**parts: Any) -> Claimed:
         "client": None,
         **parts,
     }
-    return Claimed(*IDS, **given)
+    first, second, third, fourth = IDS
+    return Claimed(first, second, third, fourth, **given)
 
 
 def outcome(monkeypatch: pytest.MonkeyPatch, came: Answer | Exception, **parts: Any) -> Outcome:

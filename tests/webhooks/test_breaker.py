@@ -135,7 +135,7 @@ def test_one_that_says_410_is_off_and_what_waits_for_it_waits(endpoint: Endpoint
 def test_a_url_that_was_only_typed_in_is_not_turned_off(endpoint: Endpoint, ours: Hands) -> None:
     captured(endpoint)
     there = destination(endpoint, listed=False)
-    replay.replay(CapturedRequest.objects.of(endpoint.pk), [there])
+    replay.replay(list(CapturedRequest.objects.of(endpoint.pk)), [there])
     ours.record(Outcome(ours.later().one(), DeliveryState.DEAD, True, ours.now, status=410, effect="stop"))
     there.refresh_from_db()
     assert (there.enabled, there.stopped) == (True, "")

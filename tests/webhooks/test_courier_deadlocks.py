@@ -101,7 +101,7 @@ class Everybody:
 
     def end_an_inbox(self, _: Endpoint) -> None:
         mortal = sending.endpoint()
-        for _ in range(3):
+        for _number in range(3):
             moments.destination(mortal, url=self.url)
         moments.captured(mortal, *[b""] * 5)
         endpoints.expire(mortal)

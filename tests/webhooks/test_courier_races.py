@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests.service import wait_for
 from tests.webhooks import couriers, moments, sending
@@ -113,6 +114,40 @@ def test_strict_order_holds_with_failures_and_several_couriers(two_couriers: Non
     assert counting.came == stored
     assert counting.most == 1
     assert set(tries.values()) == {2}
+
+
+def test_what_one_that_ends_leaves_is_sent_by_another_at_once(
+    endpoint: Endpoint, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    couriers.to_loopback(settings)
+    monkeypatch.setattr(courier_module, "_LOOK_SECONDS", 600.0)
+    counting, go = Counting(), threading.Event()
+
+    def handle(connection: Connection) -> None:
+        connection.request()
+        go.wait(10)
+        counting(connection)
+
+    with receiver(handle) as there, couriers.running() as first:
+        moments.destination(endpoint, url=there.url)
+        moments.captured(endpoint, b"1", b"2")
+        wait_for(lambda: first.under_way == 1, what="the first to send")
+        with couriers.running():
+            wait_for(lambda: listening() == 2, what="the second to wait")
+            first.stop()
+            go.set()
+            all_done(endpoint)
+    assert len(counting.came) == 2
+
+
+def listening() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'instantlite courier'"
+            " AND state = 'idle' AND query LIKE 'SELECT least(%'"
+        )
+        row: Any = cursor.fetchone()
+    return int(row[0])
 
 
 def test_processes_that_claim_at_once_never_have_the_same(endpoint: Endpoint) -> None:

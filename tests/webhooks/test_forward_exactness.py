@@ -45,7 +45,9 @@ OURS = {
 
 def claimed(message: Message, url: str = "https://example.com/hooks", **parts: Any) -> Claimed:
     path = path_below_key(message.target)
-    return Claimed(*IDS, 3, 1, NOW, url, 10.0, message, path, **{"client": "192.0.2.7", **parts})
+    first, second, third, fourth = IDS
+    given: dict[str, Any] = {"client": "192.0.2.7", **parts}
+    return Claimed(first, second, third, fourth, 3, 1, NOW, url, 10.0, message, path, **given)
 
 
 def message(headers: tuple[Pair, ...] = (), target: str = "/webhook/receive/key", body: bytes = b"") -> Message:

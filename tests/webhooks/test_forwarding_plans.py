@@ -37,8 +37,8 @@ def filled(transactional_db: None) -> Endpoint:
             "UPDATE webhooks_destination SET wake_at = now() WHERE id = (SELECT id FROM webhooks_destination LIMIT 1)"
             " RETURNING endpoint_id"
         )
-        (endpoint_id,) = cursor.fetchone() or (None,)
-    return Endpoint.objects.get(pk=endpoint_id)
+        row: Any = cursor.fetchone()
+    return Endpoint.objects.get(pk=row[0])
 
 
 def rows_read() -> int:

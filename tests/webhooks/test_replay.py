@@ -2,6 +2,7 @@
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -239,9 +240,9 @@ def test_bad_bodies_are_refused(transactional_db: None, sent: bytes) -> None:
     inbox = Forwarding()
     request_id = inbox.sent()
     moments.destination(Endpoint.objects.get())
-    sent = sent.replace(b"ID", str(uuid7()).encode())
+    data: Any = sent.replace(b"ID", str(uuid7()).encode())
     for path in (f"/requests/{request_id}/replay", "/replay"):
-        refused = inbox.api.generic("POST", f"{inbox.path}{path}", sent, "application/json")
+        refused = inbox.api.generic("POST", f"{inbox.path}{path}", data, "application/json")
         assert refused.status_code == 400, refused.content
         assert refused.json()["ok"] is False
 
@@ -324,7 +325,7 @@ class TestWaiting:
         inbox.to(there)
         request_id = inbox.sent()
         held: list[bool] = []
-        monkeypatch.setattr(replay.time, "sleep", lambda _: held.append(connection.connection is not None))
+        monkeypatch.setattr(time, "sleep", lambda _: held.append(connection.connection is not None))
         again(inbox, request_id, wait_seconds=0.05)
         assert set(held) == {False}
 

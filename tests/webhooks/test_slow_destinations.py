@@ -16,6 +16,7 @@ from tests.webhooks.receivers import Connection, answering, ok, receiver
 from webhooks import courier as courier_module
 from webhooks import forward
 from webhooks.courier import Courier
+from webhooks.message import Message
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
 
@@ -102,7 +103,7 @@ def test_bodies_in_memory_have_a_limit_and_it_comes_back(settings: Settings, mon
 def test_a_body_is_freed_when_it_is_sent_and_not_when_the_answer_comes(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: list[weakref.ref[forward.Claimed]] = []
+    kept: list[weakref.ref[Message]] = []
     original = Courier._start
 
     def start(courier: Courier, claimed: forward.Claimed) -> None:
