@@ -92,9 +92,15 @@ def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str) -> A
     content_type = "application/octet-stream"
     for name, value in headers:
         plain = name.lower()
+        if not answer_headers.VALUE.fullmatch(value):
+            # gunicorn would refuse to send it, and the answer with it.
+            continue
         if plain == "content-type":
             essence = value.partition(";")[0].strip().lower()
             content_type = "text/plain" if essence in answer_headers.RUN_BY_BROWSERS else value
+            if "," in value:
+                # Of a list browsers take the last (Fetch standard, section 3.2.3, "extract a MIME type").
+                content_type = "application/octet-stream"
         elif plain == "content-encoding" or answer_headers.refusal(name) is None:
             given.append((name, value))
     names = {name.lower() for name, _ in given}

@@ -54,6 +54,10 @@ class Claims:
         """Takes in outcomes, all of them or none."""
         self._connection.execute(RECORD, values(outcomes))
 
+    def tell(self) -> None:
+        """Wakes the couriers of other processes."""
+        self._connection.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
     def seconds_until_due(self) -> float:
         """Until the next destination is due; negative where one is."""
         row = self._connection.execute(_NEXT).fetchone()

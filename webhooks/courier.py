@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -33,6 +34,7 @@ _LOOK_SECONDS = 15.0
 _TURN_SECONDS = 0.001
 # How many outcomes one statement takes.
 _BATCH = 200
+_UNSTORABLE = "What it answered could not be stored."
 # For what is under way as the process ends.
 _FAREWELL_SECONDS = 5.0
 
@@ -66,6 +68,10 @@ class Courier:
             except (psycopg.Error, OSError) as error:
                 log.warning("sending on is interrupted: %s", first_line(error))
                 self._stopping.wait(_PAUSE_SECONDS)
+            except Exception:
+                # A fault of ours: it shall not end this process's sending for good.
+                log.exception("sending on is interrupted")
+                self._stopping.wait(_PAUSE_SECONDS)
             finally:
                 opened.close()
 
@@ -87,16 +93,22 @@ class Courier:
         while not self._stopping.is_set():
             self._record(opened)
             self._give_way()
-            claimed = self._claim(opened)
-            for each in claimed:
-                self._start(each)
-            if not claimed and not self._done:
+            if not self._start_due(opened) and not self._done:
                 self._rest(opened)
         deadline = time.monotonic() + _FAREWELL_SECONDS
         while self._under_way and time.monotonic() < deadline:
             opened.wait(deadline - time.monotonic())
             self._record(opened)
         self._record(opened)
+        # What we have made room for is for others to send, and they have not been told.
+        opened.tell()
+
+    def _start_due(self, opened: Claims) -> bool:
+        """Whether anything was due. A function of its own: while we rest, nothing here holds a body."""
+        claimed = self._claim(opened)
+        for each in claimed:
+            self._start(each)
+        return bool(claimed)
 
     def _claim(self, opened: Claims) -> list[Claimed]:
         options = settings.INSTANTLITE.forwarding
@@ -162,9 +174,6 @@ class Courier:
                 opened.record(batch)
             except psycopg.DataError:
                 # One of them cannot be stored: the others shall not suffer.
-                if len(batch) == 1:
-                    log.exception("the outcome of a delivery cannot be stored")
-                    continue
                 for outcome in batch:
                     self._record_alone(opened, outcome)
             except psycopg.Error:
@@ -175,5 +184,7 @@ class Courier:
     def _record_alone(self, opened: Claims, outcome: Outcome) -> None:
         try:
             opened.record([outcome])
-        except psycopg.DataError:
-            log.exception("the outcome of a delivery cannot be stored")
+        except psycopg.DataError as error:
+            log.warning("an answer cannot be stored: %s", first_line(error))
+            # Unrecorded it would be sent again and again. What it says and where it went are not ours to choose.
+            opened.record([replace(outcome, answer=None, error=_UNSTORABLE, note="", url="")])

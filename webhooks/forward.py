@@ -5,6 +5,7 @@ deliver() touches no database: the courier claims what it is given, and records 
 
 import logging
 import random
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -35,6 +36,9 @@ REQUEST_ID, ATTEMPT = "Instantlite-Request-Id", "Instantlite-Attempt"
 _MOST_HOPS = 5
 # What a destination may ask for with Retry-After, for all that goes there.
 _LONGEST_REST = timedelta(hours=1)
+
+# What a target may hold although it should not: in a URL a # would be the end of it, a control character is refused.
+_IN_NO_URL = re.compile(r"[#\x00-\x1f\x7f]")
 
 GIVEN_UP = "Not delivered in the time that there was for it."
 ONCE = "A replay to a URL is tried once."
@@ -161,6 +165,7 @@ def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
 
 def joined(url: str, path: str, query: str) -> str:
     """The destination's URL with what a request had below the receive URL. Nothing is decoded or normalised."""
+    path, query = (_IN_NO_URL.sub(lambda found: f"%{ord(found[0]):02X}", part) for part in (path, query))
     base, mark, own_query = url.partition("?")
     if path not in ("", "/"):
         base = base.rstrip("/") + path
@@ -214,7 +219,9 @@ def _again(outcome: Outcome, now: datetime, wanted: timedelta | None) -> Outcome
     """With the time of the next try, or dead where there is none in time. `wanted`: what the destination asked for."""
     wait = backoff(outcome.claimed.tries)
     if wanted is not None:
-        wait = max(wait, wanted)
+        # One that asks for more time than there is gets another try all the same, when half of it is over.
+        left = outcome.claimed.until - now
+        wait = max(wait, wanted if wanted < left else left / 2)
     next_at = now + wait
     if next_at > outcome.claimed.until:
         once = outcome.claimed.tries == 1 and outcome.claimed.until <= now

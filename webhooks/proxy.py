@@ -42,8 +42,14 @@ class _Relay:
 
 def answer(delivery_id: UUID, captured: Capture, request_id: UUID) -> answers.Answer | None:
     """The destination's answer; None where there was none in time, which leaves the endpoint's own."""
-    found = _claimed(delivery_id, captured, request_id)
-    platformdb.let_go_of_connection()
+    try:
+        found = _claimed(delivery_id, captured, request_id)
+    except Error as error:
+        # The request is stored, and its sender told so; when the lease runs out, the courier sends it on.
+        log.warning("a proxied delivery was not sent at once: %s", first_line(error))
+        found = None
+    finally:
+        platformdb.let_go_of_connection()
     if found is None:
         return None
     claimed, seconds = found
@@ -70,7 +76,8 @@ def _answer(claimed: Claimed, seconds: float, captured: Capture) -> answers.Answ
 
 
 def _can_relay(outcome: Outcome) -> bool:
-    return outcome.answer is not None and not outcome.answer.truncated
+    # RFC 9110, section 15: a status of 600 or more is none of HTTP's.
+    return outcome.answer is not None and not outcome.answer.truncated and outcome.answer.status < 600
 
 
 def _send(claimed: Claimed, relay: _Relay) -> None:

@@ -58,7 +58,9 @@ def targets(
 
 
 def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit: Edit = NOTHING) -> list[Delivery]:
-    """A delivery of each request, in their order, to each destination, due now. Raises NotKept if there is no body.
+    """A delivery of each request, in their order, to each destination, due now.
+
+    Raises NotKept if there is no body, NoDestination where one was deleted meanwhile.
 
     A filter does not hold it back: somebody wants it. A destination that is off keeps it until it is on again.
     """
@@ -74,7 +76,8 @@ def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit:
     ]
     with transaction.atomic():
         Delivery.objects.bulk_create(made, batch_size=_INSERTED_AT_ONCE)
-        deliveries.wake([destination.pk for destination in to])
+        if deliveries.wake([destination.pk for destination in to]) < len(to):
+            raise NoDestination
     return made
 
 
