@@ -113,7 +113,9 @@ def give_up() -> str | None:
     """Step: what was not delivered in its time is dead, also where its destination is off or rests."""
     with transaction.atomic():
         waiting = Delivery.objects.filter(OPEN, state=DeliveryState.PENDING)
-        late = waiting.filter(until__lt=Now()).filter(Q(tries__gt=0) | Q(origin="forward"))
+        # A replay to a URL has no time but that of its one try, which may have to wait for others.
+        old = Now() - settings.INSTANTLITE.forwarding.retry_for
+        late = waiting.filter(until__lt=Now()).filter(Q(tries__gt=0) | Q(origin="forward") | Q(created_at__lt=old))
         given_up = _end(late, GIVEN_UP)
     return f"{given_up} deliveries given up" if given_up else end_orphans()
 
@@ -136,9 +138,9 @@ def purge_one_batch() -> str | None:
         row = cursor.fetchone()
     if row:
         return f"{delete_batch_of_ended(row[0])} deliveries of an ended inbox deleted"
-    active = Endpoint.objects.active().values("pk")
+    active = Endpoint.objects.active().filter(pk=OuterRef("endpoint_id"))
     with transaction.atomic():
-        deleted = _delete_destinations(Destination.objects.exclude(endpoint_id__in=active))
+        deleted = _delete_destinations(Destination.objects.filter(~Exists(active)))
     return f"{deleted} destinations of ended inboxes deleted" if deleted else None
 
 

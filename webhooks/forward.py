@@ -34,6 +34,7 @@ _REPLACED = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto
 REQUEST_ID, ATTEMPT = "Instantlite-Request-Id", "Instantlite-Attempt"
 # How often a request may have passed through inboxes, of this or another server: one that forwards to itself ends.
 _MOST_HOPS = 5
+_MOST_KILLS = 5
 # What a destination may ask for with Retry-After, for all that goes there.
 _LONGEST_REST = timedelta(hours=1)
 
@@ -107,7 +108,8 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
     why = ForwardFilter.stored(claimed.filter).mismatch(claimed.message, claimed.path, claimed.request_id)
     if why:
         return Outcome(claimed, DeliveryState.SKIPPED, False, now, note=why)
-    if claimed.until <= now and claimed.tries > 1:
+    # A replay to a URL is tried once, or, by servers that were killed over it, a few times.
+    if claimed.until <= now and (claimed.tries > 1 or claimed.number > _MOST_KILLS):
         return Outcome(claimed, DeliveryState.DEAD, False, now, note=GIVEN_UP)
     try:
         outgoing = [outgoing_of(claimed, claimed.message, now)]
@@ -140,7 +142,7 @@ def _unsent(claimed: Claimed, now: datetime, url: str, error: Exception) -> Outc
 
 def _failed(claimed: Claimed, now: datetime, url: str, why: str, duration_ms: float) -> Outcome:
     failed = Outcome(claimed, DeliveryState.DEAD, True, now, duration_ms, error=why, url=url, effect="bad")
-    return _again(failed, now, None)
+    return _again(failed, now + timedelta(milliseconds=duration_ms), None)
 
 
 def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
@@ -205,14 +207,15 @@ def _answered(claimed: Claimed, url: str, answer: Answer, now: datetime) -> Outc
     if answer.status == 410:
         note = "The destination answered 410 Gone, which turns it off."
         return replace(outcome, state=DeliveryState.DEAD, note=note, effect="stop")
-    wait = retry_after(answer.headers, now)
+    ended = now + timedelta(milliseconds=answer.duration_ms)
+    wait = retry_after(answer.headers, ended)
     in_trouble = answer.status >= 500 or answer.status in (408, 429)
     if 300 <= answer.status < 400:
         why = f"Answered {answer.status}: redirects are not followed. Set the URL that it leads to."
         outcome = replace(outcome, error=why)
     rest = min(wait, _LONGEST_REST) if wait and answer.status in (429, 503) else timedelta()
     effect: Effect = "bad" if in_trouble else "alive"
-    return _again(replace(outcome, effect=effect, rest_seconds=rest.total_seconds()), now, wait)
+    return _again(replace(outcome, effect=effect, rest_seconds=rest.total_seconds()), ended, wait)
 
 
 def _again(outcome: Outcome, now: datetime, wanted: timedelta | None) -> Outcome:

@@ -10,10 +10,12 @@ capturing waits for no courier. Ids of deliveries are of their request's microse
 
 webhooks_claim(…) hands out deliveries that are due, of the endpoints that it was `told` of and of destinations that
 are due (wake_at): no more at a time than a destination has room for, the first one only where it wants strict order,
-and `most` and `budget` bytes of bodies altogether, one of each destination before a second of any. It first locks the
-destinations and then looks, in a statement of its own: what another courier did until its locks were let go is seen. A
-destination is looked at again when its next delivery is due, or, if it has no room, when one is done. Where another
-courier has it locked, that one was told of the same capture, and looks again.
+and `most` and `budget` bytes of bodies altogether. Of one endpoint it hands out `most_of_one` and `budget_of_one`, and
+nothing where it is one of `full_`; one of each endpoint comes before a second of any, and of an endpoint's destinations
+the same. It first locks the destinations and then looks, in a statement of its own: what another courier did until its
+locks were let go is seen. A destination is looked at again when its next delivery is due, or, if it has no room, when
+one is done. Where another courier has it locked, that one was told of the same capture, and looks again; whoever else
+had it locked leaves it to webhooks_put_back().
 
 webhooks_record(…) takes in outcomes: an attempt each, what becomes of the delivery and of its destination. A delivery
 that is no longer the caller's (its lease ran out, `number` is behind) keeps its state; the attempt is on record all the
@@ -126,7 +128,9 @@ BEGIN
         WITH wanted AS (
             SELECT u.p, u.id AS request_id, d.endpoint_id, d.id AS destination_id, u.us,
                 -- The first destination's answer is waited for, unless that one is strict about order and busy.
+                -- Nor while that one rests: a sender shall not wait for what is known to be away.
                 e.proxy_seconds IS NOT NULL AND row_number() OVER (PARTITION BY u.p ORDER BY d.id) = 1
+                AND (d.rests_until IS NULL OR d.rests_until <= moment)
                 AND NOT (d.ordered AND (u.nth > 1 OR EXISTS (
                     SELECT FROM webhooks_delivery v
                     WHERE v.destination_id = d.id AND v.state IN ('pending', 'delivering'))))
@@ -177,7 +181,10 @@ $$
 """
 
 _CLAIM = """
-CREATE FUNCTION webhooks_claim(told uuid[], most int, most_room int, budget bigint, moment timestamptz) RETURNS TABLE (
+CREATE FUNCTION webhooks_claim(
+    told uuid[], full_ uuid[], most int, most_of_one int, most_room int, budget bigint, budget_of_one bigint,
+    moment timestamptz
+) RETURNS TABLE (
     delivery_id uuid, endpoint_id uuid, request_id uuid, destination_id uuid, origin text, number int, tries int,
     until timestamptz, edited jsonb, edited_body bytea,
     url text, timeout_seconds float8, filter jsonb, signing jsonb, failures int,
@@ -189,7 +196,7 @@ DECLARE
     claimed uuid[];
 BEGIN
     looked_at := array(
-        SELECT d.id FROM webhooks_destination d WHERE d.wake_at <= moment
+        SELECT d.id FROM webhooks_destination d WHERE d.wake_at <= moment AND d.endpoint_id <> ALL (full_)
         ORDER BY d.wake_at LIMIT most FOR UPDATE SKIP LOCKED
     );
     looked_at := looked_at || array(
@@ -202,20 +209,21 @@ BEGIN
         RETURN;
     END IF;
     WITH room AS (
-        SELECT d.id, d.ordered, CASE WHEN d.ordered THEN 1 ELSE least(d.room, most_room) END - (
+        SELECT d.id, d.endpoint_id, d.ordered, CASE WHEN d.ordered THEN 1 ELSE least(d.room, most_room) END - (
             SELECT count(*) FROM webhooks_delivery b WHERE b.destination_id = d.id AND b.state = 'delivering'
         ) AS free
         FROM webhooks_destination d JOIN webhooks_endpoint e ON e.id = d.endpoint_id
         WHERE d.id = ANY (looked_at) AND d.enabled AND e.state = 'active' AND e.expires_at > moment
     ), due AS (
-        SELECT v.id, v.request_id, v.edited_body, row_number() OVER (PARTITION BY r.id ORDER BY v.id) AS nth
+        SELECT v.id, v.endpoint_id, v.request_id, v.edited_body,
+            row_number() OVER (PARTITION BY r.id ORDER BY v.id) AS nth
         FROM room r CROSS JOIN LATERAL (
             SELECT b.* FROM webhooks_delivery b
             WHERE b.destination_id = r.id AND b.state = 'pending' AND b.next_at <= moment AND NOT r.ordered
             ORDER BY b.id LIMIT greatest(r.free, 0)
         ) v
         UNION ALL
-        SELECT v.id, v.request_id, v.edited_body, 1
+        SELECT v.id, v.endpoint_id, v.request_id, v.edited_body, 1
         FROM room r CROSS JOIN LATERAL (
             SELECT b.* FROM webhooks_delivery b
             WHERE b.destination_id = r.id AND b.state IN ('pending', 'delivering') AND r.ordered
@@ -224,14 +232,18 @@ BEGIN
         -- One that was asked for again may be older than what is under way.
         WHERE v.state = 'pending' AND v.next_at <= moment AND r.free > 0
     ), sized AS (
-        SELECT due.id, row_number() OVER w AS place,
-            sum(coalesce(length(due.edited_body), c.size, 0)) OVER w
-                - coalesce(length(due.edited_body), c.size, 0) AS before
+        SELECT due.id, due.endpoint_id, due.nth, coalesce(length(due.edited_body), c.size, 0) AS size
         FROM due LEFT JOIN webhooks_capturedrequest c ON c.id = due.request_id
-        WINDOW w AS (ORDER BY due.nth, due.id)
+    ), of_one AS (
+        SELECT s.id, s.size, row_number() OVER w AS place, sum(s.size) OVER w - s.size AS before
+        FROM sized s WINDOW w AS (PARTITION BY s.endpoint_id ORDER BY s.nth, s.id)
+    ), in_turn AS (
+        SELECT o.id, row_number() OVER w AS place, sum(o.size) OVER w - o.size AS before
+        FROM of_one o WHERE o.place <= most_of_one AND o.before < budget_of_one
+        WINDOW w AS (ORDER BY o.place, o.id)
     ), mine AS (
         SELECT v.id FROM webhooks_delivery v
-        WHERE v.id IN (SELECT id FROM sized WHERE place <= most AND before < budget) AND v.state = 'pending'
+        WHERE v.id IN (SELECT id FROM in_turn WHERE place <= most AND before < budget) AND v.state = 'pending'
         FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE webhooks_delivery v
@@ -275,8 +287,8 @@ $$
 
 _RECORD = """
 CREATE FUNCTION webhooks_record(
-    deliveries uuid[], numbers int[], attempts uuid[], attempted boolean[], started timestamptz[], durations float8[], statuses int[],
-    errors text[], headers text[], bodies bytea[], truncated boolean[],
+    deliveries uuid[], numbers int[], attempts uuid[], attempted boolean[], started timestamptz[], durations float8[],
+    statuses int[], errors text[], headers text[], bodies bytea[], truncated boolean[],
     states text[], due timestamptz[], notes text[], urls text[], effects text[], rests float8[], moment timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -304,7 +316,10 @@ BEGIN
         -- What was put off untouched was not tried.
         attempts = v.attempts - (NOT u.attempted)::int, tries = v.tries - (NOT u.attempted)::int
     FROM unnest(deliveries, numbers, attempted, states, due, notes, urls) u (id, number, attempted, state, due, note, url)
-    WHERE v.id = u.id AND v.state = 'delivering' AND v.attempts = u.number;
+    -- One that was put back meanwhile, and that nobody has claimed since, is still the caller's.
+    WHERE v.id = u.id AND v.state IN ('delivering', 'pending') AND v.attempts = u.number;
+    DELETE FROM webhooks_attempt a USING unnest(deliveries, numbers) u (id, number)
+    WHERE u.number > 30 AND a.delivery_id = u.id AND a.number <= u.number - 30;
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (there)) ORDER BY d.id FOR UPDATE;
     PERFORM webhooks_end_orphans(there, moment);
@@ -372,7 +387,9 @@ BEGIN
         'The process that sent it stopped before it had recorded an answer: it may have arrived, and is sent again.',
         '[]', '', false
     FROM webhooks_delivery v WHERE v.id = ANY (lapsed);
-    UPDATE webhooks_delivery SET state = 'pending', next_at = moment WHERE id = ANY (lapsed);
+    -- Who was killed has not tried: what is tried once is sent again.
+    UPDATE webhooks_delivery SET state = 'pending', next_at = moment, tries = greatest(tries - 1, 0)
+    WHERE id = ANY (lapsed);
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (lapsed)) ORDER BY d.id FOR UPDATE;
     PERFORM webhooks_end_orphans(lapsed, moment);
@@ -434,7 +451,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_TABLES, "ALTER TABLE webhooks_attempt DROP CONSTRAINT webhooks_attempt_of"),
         migrations.RunSQL(f"DROP FUNCTION {_SIGNATURE}", _initial._CAPTURE),
         migrations.RunSQL(_CAPTURE, f"DROP FUNCTION {_NEW_SIGNATURE}"),
-        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim(uuid[], int, int, bigint, timestamptz)"),
+        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim"),
         migrations.RunSQL(_END_ORPHANS, "DROP FUNCTION webhooks_end_orphans(uuid[], timestamptz)"),
         migrations.RunSQL(_DELETED, "DROP FUNCTION webhooks_delivery_deleted() CASCADE"),
         migrations.RunSQL(_RECORD, "DROP FUNCTION webhooks_record"),
