@@ -116,7 +116,8 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
     except (Refused, Unsealable, Unsignable) as error:
         return _unsent(claimed, now, claimed.url, error)
     # The body is to be freed once it has been sent: nobody but the client may hold it by then.
-    return _sent(replace(claimed, message=None), outgoing, now, keep, sent)
+    claimed = replace(claimed, message=None)
+    return _sent(claimed, outgoing, now, keep, sent)
 
 
 def _sent(claimed: Claimed, outgoing: list[Outgoing], now: datetime, keep: int, sent: Any) -> Outcome:

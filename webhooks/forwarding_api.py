@@ -62,8 +62,8 @@ class ForwardingViewSet(InboxViewSet):
             case replay.TooManyWait():
                 return ApiError(
                     errors.TOO_MANY_DELIVERIES,
-                    f"This inbox has close to {replay.MOST_WAITING} deliveries that are not done yet, as many as one may "
-                    "have. Wait until they are, replay fewer requests, or delete a destination that takes none.",
+                    f"An inbox may have {replay.MOST_WAITING} deliveries that are not done yet. Wait until some are, "
+                    "replay fewer requests, or delete a destination that takes none.",
                 )
             case replay.NotKept():
                 return ApiError(
