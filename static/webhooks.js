@@ -166,7 +166,8 @@ htmx.onLoad((root) => {
 
 document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.target !== pane) return;
-  showCurrent();
+  // Keys may have moved on while this was loaded.
+  if (!pause) showCurrent();
   pane.scrollTop = 0;
   if (narrow.matches) {
     scrollTo(0, 0);
@@ -338,7 +339,7 @@ document.addEventListener("visibilitychange", seen);
 
 // ---- Keys.
 
-let pause;
+let pause = null;
 let marked = null;
 
 function move(step) {
@@ -353,7 +354,10 @@ function move(step) {
   link.scrollIntoView({ block: "nearest" });
   // Loaded once it stands still: holding the key down costs one request, not thirty a second.
   clearTimeout(pause);
-  pause = setTimeout(() => link.click(), 140);
+  pause = setTimeout(() => {
+    pause = null;
+    link.click();
+  }, 140);
 }
 
 function mark(id) {

@@ -80,7 +80,14 @@ class Service:
             self._process = subprocess.Popen(
                 command, cwd=PROJECT, env=self.environ, stderr=log, stdout=log, process_group=0
             )
-        wait_for(self._answers, seconds=30, what=f"the service to answer; see {self.folder / 'gunicorn.log'}")
+        try:
+            wait_for(self._answers, seconds=30, what="the service to answer")
+        except AssertionError as error:
+            # The log goes with the folder.
+            said = (self.folder / "gunicorn.log").read_text(errors="replace").splitlines()[-20:]
+            raise AssertionError(
+                "\n".join([f"{error}; it ended with {self._process.poll()} and said:", *said])
+            ) from None
         return self
 
     def _answers(self) -> bool:

@@ -211,16 +211,31 @@ def test_keys_are_letters_in_a_field_and_the_browsers_with_a_modifier(visit: Ope
     assert not inbox.page.locator("#help").is_visible()
 
 
+# The key j, held down: so many of it before anything else happens.
+HOLD = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true}));"
+
+
 def test_holding_a_key_down_loads_what_it_stops_at(visit: Open, service: Service) -> None:
     inbox = visit(service)
     ids = [inbox.send(f"/{number}") for number in range(40)]
     inbox.go()
     loads: list[str] = []
     inbox.page.on("request", lambda request: loads.append(request.url))
-    for _ in range(40):
-        inbox.page.keyboard.press("j")
+    inbox.page.evaluate(HOLD * 40)
     inbox.opened(ids[0])
-    assert len(loads) < 10
+    assert [url for url in loads if "/webhooks/" in url and "/marks" not in url] == [f"{inbox.url}/{ids[0]}"]
+    assert inbox.complaints == []
+
+
+def test_keys_go_on_from_where_they_are_when_what_was_asked_for_before_comes(visit: Open, service: Service) -> None:
+    inbox = visit(service)
+    ids = [inbox.send(f"/{number}") for number in range(6)][::-1]
+    inbox.go()
+    inbox.page.keyboard.press("j")
+    inbox.opened(ids[0])
+    comes = "htmx.trigger('#pane', 'htmx:afterSwap', {target: document.querySelector('#pane')});"
+    inbox.page.evaluate(HOLD * 2 + comes + HOLD * 2)
+    inbox.opened(ids[4])
     assert inbox.complaints == []
 
 
