@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +14,10 @@ from tests.webhooks import couriers, moments
 from tests.webhooks.couriers import Forwarding
 from tests.webhooks.receivers import Connection, answering, ok, receiver
 from tests.webhooks.sending import endpoint
-from webhooks import proxy
+from webhooks import forwarding_shapes, proxy, replay
 from webhooks.load import Load
+from webhooks.models import Attempt, Endpoint
+from webhooks.outbound import Answer
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +133,74 @@ class TestProxy:
         assert permits.take(others)
         permits.give_back(ours)
         assert permits.take(ours)
+
+
+class TestReplays:
+    def test_no_more_is_taken_than_an_inbox_may_have_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(replay, "MOST_WAITING", 3)
+        inbox = Forwarding()
+        to = inbox.to("http://127.0.0.1:1999/", enabled=False)["id"]
+        request_id = inbox.sent(body=b"x")
+        for _ in range(3):
+            inbox.call("POST", f"/requests/{request_id}/replay", {"destination_id": to, "wait_seconds": 0}, status=202)
+        refused = inbox.call("POST", "/replay", {"destination_id": to}, status=409)
+        assert refused["error"] == "too_many_deliveries"
+        assert couriers.open_deliveries(Endpoint.objects.get().pk) == 3
+
+    def test_nor_more_bytes_of_edited_bodies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(replay, "MOST_EDITED_BYTES", 250)
+        inbox = Forwarding()
+        to = {"destination_id": inbox.to("http://127.0.0.1:1999/", enabled=False)["id"], "wait_seconds": 0}
+        path = f"/requests/{inbox.sent(body=b'x')}/replay"
+        for status in (202, 202, 409):
+            inbox.call("POST", path, {**to, "body": "y" * 100}, status=status)
+        inbox.call("POST", path, to, status=202)
+
+    def test_of_a_request_the_newest_that_are_done_stay_on_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(replay, "MOST_KEPT", 3)
+        inbox = Forwarding()
+        request_id = inbox.sent(body=b"x")
+        with receiver(answering(ok())) as good, couriers.running():
+            calls = [
+                inbox.call("POST", f"/requests/{request_id}/replay", {"url": good.url}, status=202) for _ in range(6)
+            ]
+        made = [answer["deliveries"][0]["id"] for answer in calls]
+        # The last call found five that were done, and let two of them go.
+        assert [delivery["id"] for delivery in inbox.deliveries(request_id)] == made[2:]
+
+    def test_a_call_that_may_not_wait_answers_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(replay, "_waiters", threading.BoundedSemaphore(0))
+        inbox = Forwarding()
+        request_id = inbox.sent(body=b"x")
+        with receiver(answering(ok())) as good:
+            (made,) = inbox.call("POST", f"/requests/{request_id}/replay", {"url": good.url}, status=202)["deliveries"]
+        assert made["state"] == "pending"
+
+
+class TestAnswers:
+    def test_a_list_counts_headers_too_and_says_what_it_leaves_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        inbox = Forwarding()
+        answer = b"HTTP/1.1 200 OK\r\nX-Long: " + b"h" * 3000 + b"\r\nContent-Length: 2\r\n\r\nok"
+        with receiver(answering(answer)) as good, couriers.running():
+            inbox.to(good)
+            sent = [inbox.sent(body=b"x") for _ in range(2)]
+            for request_id in sent:
+                inbox.done(request_id)
+        monkeypatch.setattr(forwarding_shapes.deliveries, "__defaults__", (4000,))
+        listed = inbox.call("GET", "/deliveries")["items"]
+        answers = [delivery["attempts"][0]["answer"] for delivery in listed]
+        assert sorted(answer["omitted"] for answer in answers) == [False, True]
+        assert {(answer["body"], len(answer["headers"])) for answer in answers} == {("ok", 2), (None, 0)}
+        assert inbox.call("GET", f"/deliveries/{listed[0]['id']}")["attempts"][0]["answer"]["body"] == "ok"
+
+    def test_only_the_newest_attempts_keep_what_was_answered(self) -> None:
+        ours = endpoint()
+        moments.destination(ours)
+        moments.captured(ours)
+        answer = Answer(500, (("X-A", "b"),), b"oops", False, 1.0)
+        with moments.hands() as hands:
+            for _ in range(7):
+                failed = hands.failed(hands.later(100).one())
+                hands.record(replace(failed, status=500, answer=answer))
+        kept = [bytes(body) for body in Attempt.objects.order_by("number").values_list("answer_body", flat=True)]
+        assert kept == [b"", b"", b"oops", b"oops", b"oops", b"oops", b"oops"]

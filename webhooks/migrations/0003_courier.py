@@ -321,6 +321,11 @@ BEGIN
     WHERE v.id = u.id AND v.state IN ('delivering', 'pending') AND v.attempts = u.number;
     DELETE FROM webhooks_attempt a USING unnest(deliveries, numbers) u (id, number)
     WHERE u.number > 30 AND a.delivery_id = u.id AND a.number <= u.number - 30;
+    -- Of the others only the newest keep what was answered, which is long.
+    UPDATE webhooks_attempt a SET answer_headers = '[]', answer_body = '', answer_truncated = true
+    FROM unnest(deliveries, numbers) u (id, number)
+    WHERE u.number > 5 AND a.delivery_id = u.id AND a.number <= u.number - 5
+        AND NOT (a.answer_headers = '[]' AND a.answer_body = '');
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (there)) ORDER BY d.id FOR UPDATE;
     PERFORM webhooks_end_orphans(there, moment);
