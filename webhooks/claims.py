@@ -5,6 +5,7 @@ The functions are in migration 0003. Used by one thread; every call raises psyco
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -44,11 +45,12 @@ class Claims:
 
     def claim(self, room: Room) -> list[Claimed]:
         """Deliveries that are due, as many as there is room for."""
-        # Those that are full are looked at when they are not any more.
-        told = self._told - room.full
-        self._told -= told
+        self._hear(self._ear.heard())
+        # Those that are full, or too many, are looked at later.
+        told = list(islice((endpoint for endpoint in self._told if endpoint not in room.full), room.most))
+        self._told.difference_update(told)
         values = [
-            list(told),
+            told,
             list(room.full),
             room.most,
             room.most_of_one,
@@ -79,7 +81,15 @@ class Claims:
 
     def wait(self, seconds: float) -> None:
         """Until something may be due, somebody wakes us, or the time is up."""
-        self._told.update(UUID(endpoint) for endpoint in self._ear.wait(max(seconds, 0)) if endpoint)
+        self._hear(self._ear.wait(max(seconds, 0)))
+
+    @property
+    def has_told(self) -> bool:
+        """Whether there are endpoints of which it was told, and that were not looked at yet."""
+        return bool(self._told)
+
+    def _hear(self, payloads: list[str]) -> None:
+        self._told.update(UUID(endpoint) for endpoint in payloads if endpoint)
 
     def close(self) -> None:
         self._ear.close()

@@ -33,6 +33,7 @@ log = logging.getLogger("instantlite.courier")
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 15.0
 _TURN_SECONDS = 0.001
+_GATHERING_SECONDS = 0.05
 # How many outcomes one statement takes.
 _BATCH = 200
 _UNSTORABLE = "What it answered could not be stored."
@@ -122,7 +123,12 @@ class Courier:
         return claimed
 
     def _give_way(self) -> None:
-        """To whatever is ready: under gunicorn requests, of which this thread is one of many."""
+        """To whatever is ready: under gunicorn requests, of which this thread is one of many.
+
+        While they wait for their turn, what there is to do is gathered: fewer statements for as many deliveries.
+        """
+        if self._pace.holds_back:
+            self._stopping.wait(_GATHERING_SECONDS)
         if self._pace.is_due:
             began = time.monotonic()
             # Not 0, which only lets those have a turn that no socket has to be asked about.
@@ -131,7 +137,8 @@ class Courier:
 
     def _rest(self, opened: Claims) -> None:
         """Until there is something to do. Without a word from anybody, time alone makes a delivery due."""
-        opened.wait(self._pace.wait or min(_LOOK_SECONDS, max(0.05, opened.seconds_until_due())))
+        due = 0.0 if opened.has_told else opened.seconds_until_due()
+        opened.wait(self._pace.wait or min(_LOOK_SECONDS, max(_GATHERING_SECONDS, due)))
 
     def _start(self, claimed: Claimed) -> None:
         size = len(claimed.message.body) if claimed.message else 0

@@ -62,5 +62,9 @@ class Ear:
             self._connection.pgconn.consume_input()
             while notify := self._connection.pgconn.notifies():
                 self._told.append(notify.extra.decode())
+        return self.heard()
+
+    def heard(self) -> list[str]:
+        """The payloads of those that came with the answers to statements since the last time."""
         told, self._told = self._told, []
         return told

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'deliveries',
                 'ordering': ['id'],
-                'indexes': [models.Index(fields=['request_id'], name='delivery_of_request'), models.Index(fields=['endpoint_id', 'id'], name='delivery_of_endpoint'), models.Index(condition=models.Q(('state__in', ['pending', 'delivering'])), fields=['destination_id', 'id'], name='delivery_open'), models.Index(condition=models.Q(('state', 'delivering')), fields=['next_at'], name='delivery_lease')],
+                'indexes': [models.Index(fields=['request_id'], name='delivery_of_request'), models.Index(fields=['endpoint_id', 'id'], name='delivery_of_endpoint'), models.Index(condition=models.Q(('state__in', ['pending', 'delivering'])), fields=['destination_id', 'id'], name='delivery_open'), models.Index(condition=models.Q(('state', 'pending')), fields=['destination_id', 'next_at'], name='delivery_due'), models.Index(condition=models.Q(('state', 'delivering')), fields=['destination_id', 'next_at'], name='delivery_lease')],
             },
         ),
         migrations.CreateModel(

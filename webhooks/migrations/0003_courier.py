@@ -217,11 +217,11 @@ BEGIN
         WHERE d.id = ANY (looked_at) AND d.enabled AND e.state = 'active' AND e.expires_at > moment
     ), due AS (
         SELECT v.id, v.endpoint_id, v.request_id, v.edited_body,
-            row_number() OVER (PARTITION BY r.id ORDER BY v.id) AS nth
+            row_number() OVER (PARTITION BY r.id ORDER BY v.next_at, v.id) AS nth
         FROM room r CROSS JOIN LATERAL (
             SELECT b.* FROM webhooks_delivery b
             WHERE b.destination_id = r.id AND b.state = 'pending' AND b.next_at <= moment AND NOT r.ordered
-            ORDER BY b.id LIMIT greatest(r.free, 0)
+            ORDER BY b.next_at LIMIT greatest(r.free, 0)
         ) v
         UNION ALL
         SELECT v.id, v.endpoint_id, v.request_id, v.edited_body, 1
@@ -273,7 +273,8 @@ BEGIN
                 SELECT min(b.next_at) FROM webhooks_delivery b WHERE b.destination_id = own.id AND b.state = 'pending')
         END AS at
     ) next
-    WHERE d.id = ANY (looked_at) AND own.id = d.id;
+    WHERE d.id = ANY (looked_at) AND own.id = d.id
+        AND d.wake_at IS DISTINCT FROM CASE WHEN next.at IS NOT NULL THEN greatest(d.rests_until, next.at) END;
     RETURN QUERY
         SELECT v.id, v.endpoint_id, v.request_id, d.id, v.origin::text, v.attempts, v.tries, v.until, v.edited,
             v.edited_body, d.url, d.timeout_seconds, d.filter, d.signing, d.failures,

@@ -75,9 +75,10 @@ class Delivery(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["request_id"], name="delivery_of_request"),
             models.Index(fields=["endpoint_id", "id"], name="delivery_of_endpoint"),
-            # What a courier looks for at one destination, and what was left behind by one that was killed.
+            # Of a destination: the first in strict order, what is due, and what is under way or was left behind.
             models.Index(fields=["destination_id", "id"], name="delivery_open", condition=OPEN),
-            models.Index(fields=["next_at"], name="delivery_lease", condition=Q(state="delivering")),
+            models.Index(fields=["destination_id", "next_at"], name="delivery_due", condition=Q(state="pending")),
+            models.Index(fields=["destination_id", "next_at"], name="delivery_lease", condition=Q(state="delivering")),
         ]
 
     def __str__(self) -> str:
