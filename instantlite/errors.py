@@ -41,6 +41,9 @@ IDEMPOTENCY_MISMATCH = Code("idempotency_mismatch", 409, "This Idempotency-Key w
 LIFETIME_REACHED = Code("lifetime_reached", 409, "The resource already lives for as long as this server allows.")
 TOO_MANY_DESTINATIONS = Code("too_many_destinations", 409, "The inbox has as many destinations as one may have.")
 NO_DESTINATION = Code("no_destination", 409, "The inbox has no destination that is on, or not the one that was named.")
+TOO_MANY_DELIVERIES = Code(
+    "too_many_deliveries", 409, "So many deliveries of the inbox are not done yet that no replay is taken."
+)
 BODY_NOT_KEPT = Code("body_not_kept", 409, "The request's body was too large to be kept, so it cannot be sent again.")
 NOT_RETRYABLE = Code("not_retryable", 409, "The delivery is delivered, or under way: replay its request instead.")
 GONE = Code("gone", 410, "The resource has expired or was deleted.")

@@ -9,6 +9,8 @@ import re
 
 # RFC 9110, section 5.6.2.
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# A field value without control characters but tab (RFC 9110, section 5.5), as Latin-1.
+VALUE = re.compile(r"[\t -~\x80-\xff]*")
 # An absolute http(s) URL with a host of its own: no user information, no backslash, ASCII only (RFC 3986).
 _LOCATION = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?([/?#][!-~]*)?", re.IGNORECASE)
 

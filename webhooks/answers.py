@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import urljoin
 
 from webhooks import answer_headers, templating
 from webhooks.facts import Facts
@@ -86,15 +87,27 @@ def make(settings: Mapping[str, Any] | None, message: Message, capture_id: uuid.
     return Answer(DEFAULT_STATUS, _DEFAULT, body, 0.0)
 
 
-def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str) -> Answer:
-    """What another server answered, made harmless: as an endpoint's owner might have chosen it, whose server it is."""
+def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str, url: str) -> Answer:
+    """What the server at `url` answered, made harmless: as an endpoint's owner might have chosen it.
+
+    A Location becomes absolute, or goes: against our own origin it would mean something else.
+    """
     given: list[Pair] = []
     content_type = "application/octet-stream"
     for name, value in headers:
         plain = name.lower()
+        if not answer_headers.VALUE.fullmatch(value):
+            # gunicorn would refuse to send it, and the answer with it.
+            continue
         if plain == "content-type":
             essence = value.partition(";")[0].strip().lower()
             content_type = "text/plain" if essence in answer_headers.RUN_BY_BROWSERS else value
+            if "," in value:
+                # Of a list browsers take the last (Fetch standard, section 3.2.3, "extract a MIME type").
+                content_type = "application/octet-stream"
+        elif plain == "location":
+            absolute = _absolute(url, value)
+            given += [(name, absolute)] if answer_headers.good_location(absolute) else []
         elif plain == "content-encoding" or answer_headers.refusal(name) is None:
             given.append((name, value))
     names = {name.lower() for name, _ in given}
@@ -108,6 +121,13 @@ def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str) -> A
     final = (("Content-Type", content_type), *_PROTECTION, *uncached, *allowed, *merged.values())
     empty = method == "HEAD" or status in _WITHOUT_BODY
     return Answer(status, final, b"" if empty else body, 0.0)
+
+
+def _absolute(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def shown(settings: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from psycopg.rows import namedtuple_row
 
 from webhooks.ear import Ear, Waker
 from webhooks.forward import Claimed, Outcome, edited
+from webhooks.load import Room
 from webhooks.message import Message
 from webhooks.models.captures import path_below_key
 
@@ -21,7 +22,7 @@ CHANNEL = "instantlite_deliveries"
 # commit waited for (PostgreSQL manual, 28.4, asynchronous commit): what it did last is undone by a crash of PostgreSQL.
 SETTINGS = "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=off -c TimeZone=UTC"
 
-_CLAIM = "SELECT * FROM webhooks_claim(%b::uuid[], %s, %s, %s, clock_timestamp())"
+_CLAIM = "SELECT * FROM webhooks_claim(%b::uuid[], %b::uuid[], %s, %s, %s, %s, %s, clock_timestamp())"
 _NEXT = "SELECT least(min(wake_at), now() + interval '1 h') - clock_timestamp() FROM webhooks_destination"
 # Arrays travel in binary (%b), as the writer's do.
 RECORD = """
@@ -40,19 +41,36 @@ class Claims:
         self._ear = Ear(connection, waker, CHANNEL)
         # Endpoints that have something new.
         self._told: set[UUID] = set()
-        # What was told while nobody listened.
-        connection.execute("SELECT webhooks_put_back(500, clock_timestamp())")
 
-    def claim(self, most: int, most_room: int, budget: int) -> list[Claimed]:
-        """Up to `most` deliveries that are due, with `budget` bytes of bodies; `most_room` of one destination."""
-        told, self._told = self._told, set()
+    def claim(self, room: Room) -> list[Claimed]:
+        """Deliveries that are due, as many as there is room for."""
+        # Those that are full are looked at when they are not any more.
+        told = self._told - room.full
+        self._told -= told
+        values = [
+            list(told),
+            list(room.full),
+            room.most,
+            room.most_of_one,
+            room.concurrency,
+            room.budget,
+            room.budget_of_one,
+        ]
         with self._connection.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_CLAIM, [list(told), most, most_room, budget], binary=True).fetchall()
+            rows = cursor.execute(_CLAIM, values, binary=True).fetchall()
         return [_claimed(row) for row in rows]
+
+    def put_back(self) -> None:
+        """Deliveries whose lease ran out, and destinations of which something was told while nobody listened."""
+        self._connection.execute("SELECT webhooks_put_back(500, clock_timestamp())")
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Takes in outcomes, all of them or none."""
         self._connection.execute(RECORD, values(outcomes))
+
+    def tell(self) -> None:
+        """Wakes the couriers of other processes."""
+        self._connection.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
     def seconds_until_due(self) -> float:
         """Until the next destination is due; negative where one is."""

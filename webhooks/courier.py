@@ -11,10 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import psycopg
-from django.conf import settings
 
 from instantlite import platformdb, telemetry
 from instantlite.logs import first_line
@@ -23,6 +24,7 @@ from webhooks.claims import Claims
 from webhooks.ear import Waker
 from webhooks.forward import Claimed, Outcome
 from webhooks.ingest import ingest
+from webhooks.load import Load
 from webhooks.pace import Pace
 
 log = logging.getLogger("instantlite.courier")
@@ -33,6 +35,7 @@ _LOOK_SECONDS = 15.0
 _TURN_SECONDS = 0.001
 # How many outcomes one statement takes.
 _BATCH = 200
+_UNSTORABLE = "What it answered could not be stored."
 # For what is under way as the process ends.
 _FAREWELL_SECONDS = 5.0
 
@@ -48,8 +51,7 @@ class Courier:
         self._lock = threading.Lock()
         self._done: deque[Outcome] = deque()
         self._pace = Pace(lambda: ingest.taken)
-        self._under_way = 0
-        self._bytes = 0
+        self._load = Load()
 
     def run(self) -> None:
         """Sends what is due, for ever. PostgreSQL may come and go meanwhile."""
@@ -66,6 +68,10 @@ class Courier:
             except (psycopg.Error, OSError) as error:
                 log.warning("sending on is interrupted: %s", first_line(error))
                 self._stopping.wait(_PAUSE_SECONDS)
+            except Exception:
+                # A fault of ours: it shall not end this process's sending for good.
+                log.exception("sending on is interrupted")
+                self._stopping.wait(_PAUSE_SECONDS)
             finally:
                 opened.close()
 
@@ -81,28 +87,37 @@ class Courier:
     @property
     def under_way(self) -> int:
         """How many deliveries are being sent."""
-        return self._under_way
+        return self._load.under_way
 
     def _work(self, opened: Claims) -> None:
+        # What is known of what was under way while PostgreSQL was away comes before leases that ran out meanwhile.
+        self._record(opened)
+        opened.put_back()
         while not self._stopping.is_set():
             self._record(opened)
             self._give_way()
-            claimed = self._claim(opened)
-            for each in claimed:
-                self._start(each)
-            if not claimed and not self._done:
+            if not self._start_due(opened) and not self._done:
                 self._rest(opened)
         deadline = time.monotonic() + _FAREWELL_SECONDS
-        while self._under_way and time.monotonic() < deadline:
+        while self._load.under_way and time.monotonic() < deadline:
             opened.wait(deadline - time.monotonic())
             self._record(opened)
         self._record(opened)
+        # What we have made room for is for others to send, and they have not been told.
+        opened.tell()
+
+    def _start_due(self, opened: Claims) -> bool:
+        """Whether anything was due. A function of its own: while we rest, nothing here holds a body."""
+        claimed = self._claim(opened)
+        for each in claimed:
+            self._start(each)
+        return bool(claimed)
 
     def _claim(self, opened: Claims) -> list[Claimed]:
-        options = settings.INSTANTLITE.forwarding
-        free = self._pace.allowed(min(options.in_flight - self._under_way, _BATCH))
-        room = options.in_flight_mb * 1_000_000 - self._bytes
-        claimed = opened.claim(free, options.concurrency, room) if free > 0 and room > 0 else []
+        with self._lock:
+            room = self._load.room()
+        room = replace(room, most=self._pace.allowed(min(room.most, _BATCH)))
+        claimed = opened.claim(room) if room.most > 0 and room.budget > 0 else []
         self._pace.started(len(claimed))
         return claimed
 
@@ -121,24 +136,32 @@ class Courier:
     def _start(self, claimed: Claimed) -> None:
         size = len(claimed.message.body) if claimed.message else 0
         with self._lock:
-            self._under_way += 1
-            self._bytes += size
+            self._load.add(claimed.endpoint_id, size)
         # The list is emptied by who sends: the thread's arguments would hold the body as long as it lives.
-        arguments = ([claimed], self._freeing(size))
-        threading.Thread(target=self._send, args=arguments, name="delivery", daemon=True).start()
+        free = self._freeing(claimed.endpoint_id, size)
+        thread = threading.Thread(target=self._send, args=([claimed], free), name="delivery", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread is to be had: its lease runs out, and it is tried again.
+            free()
+            with self._lock:
+                self._load.end(claimed.endpoint_id)
+            raise
 
-    def _freeing(self, size: int) -> Callable[[], None]:
+    def _freeing(self, endpoint_id: UUID, size: int) -> Callable[[], None]:
         """Gives back the room that a body took; the first call counts."""
         held = [size]
 
         def free() -> None:
             if held:
                 with self._lock:
-                    self._bytes -= held.pop()
+                    self._load.free(endpoint_id, held.pop())
 
         return free
 
     def _send(self, box: list[Claimed], free: Callable[[], None]) -> None:
+        endpoint_id = box[0].endpoint_id
         try:
             outcome = forward.deliver(box.pop(), datetime.now(UTC), sent=free)
             telemetry.DELIVERIES.add(outcome=outcome.state)
@@ -148,7 +171,7 @@ class Courier:
             outcome = None
         free()
         with self._lock:
-            self._under_way -= 1
+            self._load.end(endpoint_id)
             if outcome:
                 self._done.append(outcome)
         self._waker.wake()
@@ -160,20 +183,27 @@ class Courier:
                 batch = [self._done.popleft() for _ in range(min(len(self._done), _BATCH))]
             try:
                 opened.record(batch)
-            except psycopg.DataError:
+            except (psycopg.DataError, psycopg.IntegrityError):
                 # One of them cannot be stored: the others shall not suffer.
-                if len(batch) == 1:
-                    log.exception("the outcome of a delivery cannot be stored")
-                    continue
-                for outcome in batch:
-                    self._record_alone(opened, outcome)
+                self._record_each(opened, batch)
             except psycopg.Error:
                 with self._lock:
                     self._done.extendleft(reversed(batch))
                 raise
 
+    def _record_each(self, opened: Claims, batch: list[Outcome]) -> None:
+        for place, outcome in enumerate(batch):
+            try:
+                self._record_alone(opened, outcome)
+            except psycopg.Error:
+                with self._lock:
+                    self._done.extendleft(reversed(batch[place:]))
+                raise
+
     def _record_alone(self, opened: Claims, outcome: Outcome) -> None:
         try:
             opened.record([outcome])
-        except psycopg.DataError:
-            log.exception("the outcome of a delivery cannot be stored")
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            log.warning("an answer cannot be stored: %s", first_line(error))
+            # Unrecorded it would be sent again and again. What it says and where it went are not ours to choose.
+            opened.record([replace(outcome, answer=None, error=_UNSTORABLE, note="", url="")])

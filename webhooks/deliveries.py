@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from webhooks.claims import CHANNEL
@@ -15,6 +15,8 @@ from webhooks.models import Delivery, DeliveryState, Destination, Endpoint
 from webhooks.models.deliveries import OPEN
 
 _BATCH = 500
+# In migration 0003 too.
+DESTINATION_DELETED = "Its destination was deleted."
 
 # Endpoints of deliveries, each found by a step through the index, and of those the first that is not active any more.
 _ENDED = """
@@ -37,10 +39,12 @@ def again(delivery: Delivery) -> bool:
         waiting = Delivery.objects.filter(pk=delivery.pk).exclude(destination_id=None)
         waiting = waiting.filter(state__in=[DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.SKIPPED])
         waiting = waiting.filter(destination_id__in=Destination.objects.values("pk"))
-        listed = Destination.objects.filter(pk__in=[delivery.destination_id], listed=True).exists()
-        if not waiting.update(**_anew(listed)):
+        if not waiting.update(**_anew()):
             return False
-        wake([delivery.destination_id] if delivery.destination_id else [])
+        if not wake([delivery.destination_id] if delivery.destination_id else []):
+            # Deleted in this moment.
+            transaction.set_rollback(True)
+            return False
     return True
 
 
@@ -52,16 +56,18 @@ def all_again(endpoint_id: UUID, destination_id: UUID | None = None) -> int:
         there = there.filter(pk=destination_id) if destination_id else there.filter(listed=True)
         dead = dead.filter(destination_id__in=there.values("pk"))
         ids = list(dead.order_by("pk").select_for_update().values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=ids).update(**_anew(True))
+        Delivery.objects.filter(pk__in=ids).update(**_anew())
         if ids:
             wake(list(there.values_list("pk", flat=True)))
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT webhooks_end_orphans(%s, now())", [ids])
     return len(ids)
 
 
-def wake(destination_ids: Collection[UUID]) -> None:
-    """The couriers look at these destinations at once, resting ones too: somebody asked for it.
+def wake(destination_ids: Collection[UUID]) -> int:
+    """The couriers look at these destinations at once, resting ones too: somebody asked for it. How many there are.
 
-    They are told as the caller's transaction commits.
+    They are told as the caller's transaction commits, and cannot be deleted before that.
     """
     rows = (
         Destination.objects.filter(pk__in=destination_ids)
@@ -69,8 +75,9 @@ def wake(destination_ids: Collection[UUID]) -> None:
         .select_for_update()
         .values_list("pk", flat=True)
     )
-    Destination.objects.filter(pk__in=list(rows)).update(wake_at=Now(), rests_until=None)
+    found = Destination.objects.filter(pk__in=list(rows)).update(wake_at=Now(), rests_until=None)
     tell()
+    return found
 
 
 def tell() -> None:
@@ -90,7 +97,7 @@ def delete_batch_of_ended(endpoint_id: UUID) -> int:
     with transaction.atomic():
         rows = Delivery.objects.filter(endpoint_id=endpoint_id).order_by("pk")
         deleted = _delete(list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_BATCH]))
-        Destination.objects.filter(endpoint_id=endpoint_id).delete()
+        _delete_destinations(Destination.objects.filter(endpoint_id=endpoint_id))
     return deleted
 
 
@@ -105,14 +112,23 @@ def put_back() -> str | None:
 def give_up() -> str | None:
     """Step: what was not delivered in its time is dead, also where its destination is off or rests."""
     with transaction.atomic():
-        late = Delivery.objects.filter(OPEN, state=DeliveryState.PENDING, until__lt=Now()).filter(
-            Q(tries__gt=0) | Q(origin="forward")
-        )
-        batch = list(late.order_by("pk").select_for_update(skip_locked=True).values_list("pk", flat=True)[:_BATCH])
-        given_up = Delivery.objects.filter(pk__in=batch).update(
-            state=DeliveryState.DEAD, next_at=None, finished_at=Now(), note=GIVEN_UP
-        )
-    return f"{given_up} deliveries given up" if given_up else None
+        waiting = Delivery.objects.filter(OPEN, state=DeliveryState.PENDING)
+        # A replay to a URL has no time but that of its one try, which may have to wait for others.
+        old = Now() - settings.INSTANTLITE.forwarding.retry_for
+        late = waiting.filter(until__lt=Now()).filter(Q(tries__gt=0) | Q(origin="forward") | Q(created_at__lt=old))
+        given_up = _end(late, GIVEN_UP)
+    return f"{given_up} deliveries given up" if given_up else end_orphans()
+
+
+def end_orphans(destination_id: UUID | None = None) -> str | None:
+    """What waits for a destination that is not there any more is dead: that one's, or a batch of all there are."""
+    with transaction.atomic():
+        orphans = Delivery.objects.filter(OPEN, state=DeliveryState.PENDING, destination_id__isnull=False)
+        if destination_id:
+            orphans = orphans.filter(destination_id=destination_id)
+        there = Destination.objects.filter(pk=OuterRef("destination_id"))
+        ended = _end(orphans.filter(~Exists(there)), DESTINATION_DELETED)
+    return f"{ended} deliveries of deleted destinations given up" if ended else None
 
 
 def purge_one_batch() -> str | None:
@@ -122,22 +138,40 @@ def purge_one_batch() -> str | None:
         row = cursor.fetchone()
     if row:
         return f"{delete_batch_of_ended(row[0])} deliveries of an ended inbox deleted"
-    active = Endpoint.objects.active().values("pk")
-    ended = Destination.objects.exclude(endpoint_id__in=active).values_list("pk", flat=True)
-    deleted, _ = Destination.objects.filter(pk__in=list(ended[:_BATCH])).delete()
+    active = Endpoint.objects.active().filter(pk=OuterRef("endpoint_id"))
+    with transaction.atomic():
+        deleted = _delete_destinations(Destination.objects.filter(~Exists(active)))
     return f"{deleted} destinations of ended inboxes deleted" if deleted else None
 
 
-def _anew(listed: bool) -> dict[str, Any]:
-    """To a URL that is no destination it goes once, see replay.py."""
+def _anew() -> dict[str, Any]:
+    listed = Destination.objects.filter(pk=OuterRef("destination_id"), listed=True)
     return {
         "state": DeliveryState.PENDING,
         "tries": 0,
         "next_at": Now(),
-        "until": Now() + settings.INSTANTLITE.forwarding.retry_for if listed else Now(),
+        # To a URL that is no destination, once more only.
+        "until": Case(When(Exists(listed), then=Now() + settings.INSTANTLITE.forwarding.retry_for), default=Now()),
         "finished_at": None,
         "note": "",
     }
+
+
+def _end(rows: QuerySet[Delivery], note: str) -> int:
+    """A batch of them is dead; how many. What others hold is left for later."""
+    batch = list(
+        rows.order_by("pk").select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:_BATCH]
+    )
+    return Delivery.objects.filter(pk__in=batch).update(
+        state=DeliveryState.DEAD, next_at=None, finished_at=Now(), note=note
+    )
+
+
+def _delete_destinations(rows: QuerySet[Destination]) -> int:
+    """A batch of them, locked in the order that everybody keeps."""
+    batch = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True)[:_BATCH])
+    deleted, _ = Destination.objects.filter(pk__in=batch).delete()
+    return deleted
 
 
 def _delete(delivery_ids: Collection[UUID]) -> int:

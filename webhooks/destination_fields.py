@@ -26,8 +26,6 @@ MAX_PATH = 8000
 MAX_HEADERS, MAX_HEADER_BYTES = 200, 65_536
 
 _METHOD = answer_headers.TOKEN
-# A field value: no control characters but tab (RFC 9110, section 5.5); beyond ASCII as Latin-1, as it is kept.
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 # Origin form (RFC 9112, section 3.2.1).
 _PATH = re.compile(r"(?:/[!-~]*|\?[!-~]*)?")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -204,7 +202,7 @@ class HeaderLinesField(serializers.Field[Any, Any, Any, Any]):
         for name, value in data:
             if not isinstance(name, str) or not answer_headers.TOKEN.fullmatch(name):
                 raise serializers.ValidationError(f"{str(name)[:60]!r} is no name of a header, such as X-Event.")
-            if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            if not isinstance(value, str) or not answer_headers.VALUE.fullmatch(value):
                 raise serializers.ValidationError(f"the value of {name[:60]} must be text without line breaks.")
         return [[name, value.strip(" \t")] for name, value in data]
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from instantlite.resource import Gone
 from instantlite.uuid7 import uuid7
 from webhooks import deliveries, signatures
-from webhooks.models import Delivery, DeliveryState, Destination, Endpoint
+from webhooks.models import Destination, Endpoint
 
 
 class TooMany(Exception):
@@ -50,13 +50,11 @@ def change(destination: Destination, wanted: Mapping[str, Any]) -> Destination |
 
 def remove(destination: Destination) -> bool:
     """Deletes it; what was not delivered yet is dead, what was stays on record. False: somebody else has deleted it."""
-    with transaction.atomic():
-        waiting = Delivery.objects.filter(destination_id=destination.pk, state=DeliveryState.PENDING)
-        ids = list(waiting.order_by("pk").select_for_update().values_list("pk", flat=True))
-        deleted, _ = Destination.objects.filter(pk=destination.pk).delete()
-        Delivery.objects.filter(pk__in=ids).update(
-            state=DeliveryState.DEAD, next_at=None, finished_at=Now(), note="Its destination was deleted."
-        )
+    # By itself: whoever has locked a delivery of it may wait for its row. What comes to wait after this finds it gone;
+    # what waits already is given up here, or by housekeeping if we are killed.
+    deleted, _ = Destination.objects.filter(pk=destination.pk).delete()
+    while deliveries.end_orphans(destination.pk):
+        pass
     return bool(deleted)
 
 
@@ -68,12 +66,13 @@ def for_url(endpoint: Endpoint, url: str, timeout_seconds: float) -> Destination
         found = unlisted.filter(url=url, timeout_seconds=timeout_seconds).first()
         if found:
             return found
-        # The oldest make room: what they have sent stays on record.
-        for old in unlisted.order_by("-id")[settings.INSTANTLITE.forwarding.destinations - 1 :]:
-            remove(old)
-        return Destination.objects.create(
+        made = Destination.objects.create(
             endpoint_id=endpoint.pk, url=url, timeout_seconds=timeout_seconds, listed=False, created_at=Now()
         )
+    # The oldest make room: what they have sent stays on record.
+    for old in unlisted.order_by("-id")[settings.INSTANTLITE.forwarding.destinations :]:
+        remove(old)
+    return made
 
 
 def _lock(endpoint: Endpoint) -> None:

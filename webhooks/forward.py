@@ -5,6 +5,7 @@ deliver() touches no database: the courier claims what it is given, and records 
 
 import logging
 import random
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -33,8 +34,12 @@ _REPLACED = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto
 REQUEST_ID, ATTEMPT = "Instantlite-Request-Id", "Instantlite-Attempt"
 # How often a request may have passed through inboxes, of this or another server: one that forwards to itself ends.
 _MOST_HOPS = 5
+_MOST_KILLS = 5
 # What a destination may ask for with Retry-After, for all that goes there.
 _LONGEST_REST = timedelta(hours=1)
+
+# What a target may hold although it should not: in a URL a # would be the end of it, a control character is refused.
+_IN_NO_URL = re.compile(r"[#\x00-\x1f\x7f]")
 
 GIVEN_UP = "Not delivered in the time that there was for it."
 ONCE = "A replay to a URL is tried once."
@@ -103,7 +108,8 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
     why = ForwardFilter.stored(claimed.filter).mismatch(claimed.message, claimed.path, claimed.request_id)
     if why:
         return Outcome(claimed, DeliveryState.SKIPPED, False, now, note=why)
-    if claimed.until <= now and claimed.tries > 1:
+    # A replay to a URL is tried once, or, by servers that were killed over it, a few times.
+    if claimed.until <= now and (claimed.tries > 1 or claimed.number > _MOST_KILLS):
         return Outcome(claimed, DeliveryState.DEAD, False, now, note=GIVEN_UP)
     try:
         outgoing = [outgoing_of(claimed, claimed.message, now)]
@@ -136,7 +142,7 @@ def _unsent(claimed: Claimed, now: datetime, url: str, error: Exception) -> Outc
 
 def _failed(claimed: Claimed, now: datetime, url: str, why: str, duration_ms: float) -> Outcome:
     failed = Outcome(claimed, DeliveryState.DEAD, True, now, duration_ms, error=why, url=url, effect="bad")
-    return _again(failed, now, None)
+    return _again(failed, now + timedelta(milliseconds=duration_ms), None)
 
 
 def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
@@ -161,6 +167,7 @@ def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
 
 def joined(url: str, path: str, query: str) -> str:
     """The destination's URL with what a request had below the receive URL. Nothing is decoded or normalised."""
+    path, query = (_IN_NO_URL.sub(lambda found: f"%{ord(found[0]):02X}", part) for part in (path, query))
     base, mark, own_query = url.partition("?")
     if path not in ("", "/"):
         base = base.rstrip("/") + path
@@ -200,21 +207,24 @@ def _answered(claimed: Claimed, url: str, answer: Answer, now: datetime) -> Outc
     if answer.status == 410:
         note = "The destination answered 410 Gone, which turns it off."
         return replace(outcome, state=DeliveryState.DEAD, note=note, effect="stop")
-    wait = retry_after(answer.headers, now)
+    ended = now + timedelta(milliseconds=answer.duration_ms)
+    wait = retry_after(answer.headers, ended)
     in_trouble = answer.status >= 500 or answer.status in (408, 429)
     if 300 <= answer.status < 400:
         why = f"Answered {answer.status}: redirects are not followed. Set the URL that it leads to."
         outcome = replace(outcome, error=why)
     rest = min(wait, _LONGEST_REST) if wait and answer.status in (429, 503) else timedelta()
     effect: Effect = "bad" if in_trouble else "alive"
-    return _again(replace(outcome, effect=effect, rest_seconds=rest.total_seconds()), now, wait)
+    return _again(replace(outcome, effect=effect, rest_seconds=rest.total_seconds()), ended, wait)
 
 
 def _again(outcome: Outcome, now: datetime, wanted: timedelta | None) -> Outcome:
     """With the time of the next try, or dead where there is none in time. `wanted`: what the destination asked for."""
     wait = backoff(outcome.claimed.tries)
     if wanted is not None:
-        wait = max(wait, wanted)
+        # One that asks for more time than there is gets another try all the same, when half of it is over.
+        left = outcome.claimed.until - now
+        wait = max(wait, wanted if wanted < left else left / 2)
     next_at = now + wait
     if next_at > outcome.claimed.until:
         once = outcome.claimed.tries == 1 and outcome.claimed.until <= now

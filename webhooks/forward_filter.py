@@ -59,7 +59,7 @@ def json_path(text: str) -> Expression:
     plain = text.removeprefix("$").removeprefix(".")
     source = f"request.json{plain if plain.startswith('[') else f'.{plain}'}}}}}"
     expression, end = expressions.read(source, 0)
-    if expression.filters or expression.root != "json" or source[end:] not in ("", "}}"):
+    if expression.filters or expression.root != "json" or end < len(source):
         raise TemplateError("expected a path such as data.items[0].id", text, 0)
     return expression
 

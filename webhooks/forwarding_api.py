@@ -59,6 +59,12 @@ class ForwardingViewSet(InboxViewSet):
                     errors.NO_DESTINATION,
                     "This inbox has no destination that is on. Add one with POST …/destinations, or give a url.",
                 )
+            case replay.TooManyWait():
+                return ApiError(
+                    errors.TOO_MANY_DELIVERIES,
+                    f"This inbox has close to {replay.MOST_WAITING} deliveries that are not done yet, as many as one may "
+                    "have. Wait until they are, replay fewer requests, or delete a destination that takes none.",
+                )
             case replay.NotKept():
                 return ApiError(
                     errors.BODY_NOT_KEPT,

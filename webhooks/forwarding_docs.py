@@ -101,7 +101,7 @@ deliveries = extend_schema_view(
     ),
 )
 
-_PROBLEMS = (*openapi.BODY_PROBLEMS, errors.NO_DESTINATION, errors.BODY_NOT_KEPT)
+_PROBLEMS = (*openapi.BODY_PROBLEMS, errors.NO_DESTINATION, errors.BODY_NOT_KEPT, errors.TOO_MANY_DELIVERIES)
 
 replays = extend_schema_view(
     one=extend_schema(

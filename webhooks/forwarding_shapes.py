@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
-from django.db.models.functions import Length
+from django.db.models import Count, TextField
+from django.db.models.functions import Cast, Length
 from rest_framework import serializers
 
 from webhooks import signatures
 from webhooks.models import Attempt, Delivery, DeliveryState, Destination
 from webhooks.serializers import exactly
 
-# Of the bodies of answers that one call gives, together.
+# Of the answers that one call gives, headers and bodies together; JSON's escapes not counted.
 MOST_ANSWER_BYTES = 1_048_576
+
+# Headers and body of an answer.
+Kept = tuple[list[list[str]], bytes]
 
 
 class DestinationShape(serializers.Serializer[Any]):
@@ -160,26 +163,28 @@ def filter_shown(stored: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def deliveries(rows: Collection[Delivery], most_bytes: int = MOST_ANSWER_BYTES) -> list[dict[str, Any]]:
-    """Each as DeliveryShape says, with its attempts; bodies of answers, the newest first, up to `most_bytes`."""
+    """Each as DeliveryShape says, with its attempts; answers, the newest first, up to `most_bytes`."""
     attempts: dict[UUID, list[Attempt]] = defaultdict(list)
-    found = Attempt.objects.filter(delivery_id__in=[row.pk for row in rows]).defer("answer_body")
-    for attempt in found.annotate(length=Length("answer_body")).order_by("delivery_id", "number", "id"):
+    found = Attempt.objects.filter(delivery_id__in=[row.pk for row in rows]).defer("answer_headers", "answer_body")
+    length = Length("answer_body") + Length(Cast("answer_headers", TextField()))
+    for attempt in found.annotate(length=length).order_by("delivery_id", "number", "id"):
         attempts[attempt.delivery_id].append(attempt)
-    bodies = _bodies([attempt for each in attempts.values() for attempt in each], most_bytes)
-    return [_delivery(row, attempts[row.pk], bodies) for row in rows]
+    kept = _answers([attempt for each in attempts.values() for attempt in each], most_bytes)
+    return [_delivery(row, attempts[row.pk], kept) for row in rows]
 
 
-def _bodies(attempts: Iterable[Any], most_bytes: int) -> dict[UUID, bytes]:
+def _answers(attempts: Iterable[Any], most_bytes: int) -> dict[UUID, Kept]:
     """Of the newest attempts as many as there is room for, by their ids."""
     wanted = []
     for attempt in sorted(attempts, key=lambda attempt: attempt.started_at, reverse=True):
-        if attempt.length and attempt.length <= most_bytes:
+        if attempt.status is not None and attempt.length <= most_bytes:
             most_bytes -= attempt.length
             wanted.append(attempt.pk)
-    return {key: bytes(body) for key, body in Attempt.objects.filter(pk__in=wanted).values_list("pk", "answer_body")}
+    rows = Attempt.objects.filter(pk__in=wanted).values_list("pk", "answer_headers", "answer_body")
+    return {key: (headers, bytes(body)) for key, headers, body in rows}
 
 
-def _delivery(row: Delivery, attempts: list[Attempt], bodies: dict[UUID, bytes]) -> dict[str, Any]:
+def _delivery(row: Delivery, attempts: list[Attempt], kept: dict[UUID, Kept]) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "request_id": str(row.request_id),
@@ -192,20 +197,21 @@ def _delivery(row: Delivery, attempts: list[Attempt], bodies: dict[UUID, bytes])
         "created_at": exactly(row.created_at),
         "next_at": _moment(row.next_at) if row.state == DeliveryState.PENDING else None,
         "finished_at": _moment(row.finished_at),
-        "attempts": [_attempt(attempt, bodies.get(attempt.pk)) for attempt in attempts],
+        "attempts": [_attempt(attempt, kept.get(attempt.pk)) for attempt in attempts],
     }
 
 
-def _attempt(attempt: Any, body: bytes | None) -> dict[str, Any]:
+def _attempt(attempt: Attempt, kept: Kept | None) -> dict[str, Any]:
     answer = None
     if attempt.status is not None:
-        text = _text(body) if body is not None else ("" if not attempt.length else None)
+        headers, body = kept or ([], b"")
+        text = _text(body) if kept else None
         answer = {
-            "headers": attempt.answer_headers,
+            "headers": headers,
             "body": text,
-            "body_base64": base64.b64encode(body).decode() if body is not None and text is None else None,
+            "body_base64": base64.b64encode(body).decode() if kept and text is None else None,
             "truncated": attempt.answer_truncated,
-            "omitted": body is None and bool(attempt.length),
+            "omitted": kept is None,
         }
     return {
         "number": attempt.number,

@@ -17,6 +17,8 @@ _PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<tail>[^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Of bytes as Latin-1 the upper ones are parts of characters: UTF-8 has them.
+_CONTROL_BYTE = re.compile(r"[\x00-\x1f\x7f]")
 # Half a character: JSON can write it, no encoding can.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
@@ -63,7 +65,7 @@ def read(url: str, encoding: str) -> Target:
     `encoding`: of characters beyond ASCII in path and query, `utf-8` for what somebody has typed, `latin-1` for the
     bytes of a captured target. Whether its address is allowed is not looked at.
     """
-    if _CONTROL.search(url) or _SURROGATE.search(url):
+    if (_CONTROL_BYTE if encoding == "latin-1" else _CONTROL).search(url) or _SURROGATE.search(url):
         raise Refused("the URL holds control characters or line ends, which no URL can have")
     whole = _URL.fullmatch(url)
     if not whole:

@@ -6,6 +6,7 @@ What comes too late, or not at all, is the courier's from then on: the sender ha
 
 import logging
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -26,8 +27,33 @@ from webhooks.outbound import KEPT_BYTES
 
 log = logging.getLogger("instantlite.proxy")
 
-_waiting = threading.BoundedSemaphore(settings.INSTANTLITE.forwarding.proxied)
 TAKEN = "The sender has got this answer, so that it is the sender's to try again."
+
+
+class _Permits:
+    """How many may be sent at a time while their senders wait: of all inboxes, and of one a quarter of that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Counter[UUID] = Counter()
+
+    def take(self, endpoint_id: UUID) -> bool:
+        """False: there is none left."""
+        most = settings.INSTANTLITE.forwarding.proxied
+        with self._lock:
+            if self._taken.total() >= most or self._taken[endpoint_id] >= max(1, most // 4):
+                return False
+            self._taken[endpoint_id] += 1
+        return True
+
+    def give_back(self, endpoint_id: UUID) -> None:
+        with self._lock:
+            self._taken[endpoint_id] -= 1
+            if not self._taken[endpoint_id]:
+                del self._taken[endpoint_id]
+
+
+_permits = _Permits()
 
 
 @dataclass(eq=False)
@@ -42,23 +68,32 @@ class _Relay:
 
 def answer(delivery_id: UUID, captured: Capture, request_id: UUID) -> answers.Answer | None:
     """The destination's answer; None where there was none in time, which leaves the endpoint's own."""
-    found = _claimed(delivery_id, captured, request_id)
-    platformdb.let_go_of_connection()
+    try:
+        found = _claimed(delivery_id, captured, request_id)
+    except Error as error:
+        # The request is stored, and its sender told so; when the lease runs out, the courier sends it on.
+        log.warning("a proxied delivery was not sent at once: %s", first_line(error))
+        found = None
+    finally:
+        platformdb.let_go_of_connection()
     if found is None:
         return None
     claimed, seconds = found
-    if not _waiting.acquire(blocking=False):
+    if not _permits.take(claimed.endpoint_id):
         _finish(Outcome(claimed, DeliveryState.PENDING, False, datetime.now(UTC), next_at=datetime.now(UTC)))
         return None
-    try:
-        return _answer(claimed, seconds, captured)
-    finally:
-        _waiting.release()
+    return _answer(claimed, seconds, captured)
 
 
 def _answer(claimed: Claimed, seconds: float, captured: Capture) -> answers.Answer | None:
     relay = _Relay()
-    threading.Thread(target=_send, args=(claimed, relay), name="proxied delivery", daemon=True).start()
+    sending = threading.Thread(target=_send, args=([claimed], relay), name="proxied delivery", daemon=True)
+    try:
+        sending.start()
+    except RuntimeError:
+        # No thread is to be had: the lease runs out, and the courier takes over.
+        _permits.give_back(claimed.endpoint_id)
+        return None
     relay.answered.wait(seconds)
     with relay.lock:
         outcome = relay.outcome
@@ -66,14 +101,24 @@ def _answer(claimed: Claimed, seconds: float, captured: Capture) -> answers.Answ
     if outcome is None or outcome.answer is None or relay.missed:
         return None
     got = outcome.answer
-    return answers.relayed(got.status, got.headers, got.body, captured.message.method)
+    return answers.relayed(got.status, got.headers, got.body, captured.message.method, outcome.url)
 
 
 def _can_relay(outcome: Outcome) -> bool:
-    return outcome.answer is not None and not outcome.answer.truncated
+    # RFC 9110, section 15: a status of 600 or more is none of HTTP's.
+    return outcome.answer is not None and not outcome.answer.truncated and outcome.answer.status < 600
 
 
-def _send(claimed: Claimed, relay: _Relay) -> None:
+def _send(box: list[Claimed], relay: _Relay) -> None:
+    """Takes the one in the list, and sends it, for as long as its destination has: its sender may have gone by then."""
+    endpoint_id = box[0].endpoint_id
+    try:
+        _finish(_delivered(box.pop(), relay))
+    finally:
+        _permits.give_back(endpoint_id)
+
+
+def _delivered(claimed: Claimed, relay: _Relay) -> Outcome:
     outcome = forward.deliver(claimed, datetime.now(UTC), keep=settings.INSTANTLITE.server.max_body_bytes)
     telemetry.DELIVERIES.add(outcome=outcome.state)
     with relay.lock:
@@ -82,7 +127,7 @@ def _send(claimed: Claimed, relay: _Relay) -> None:
             if outcome.state == DeliveryState.PENDING and _can_relay(outcome):
                 outcome = replace(outcome, state=DeliveryState.DEAD, next_at=None, note=TAKEN)
     relay.answered.set()
-    _finish(outcome)
+    return outcome
 
 
 def _finish(outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """Sending captured requests again: deliveries like others, which the couriers carry out."""
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,22 +8,42 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from instantlite import platformdb
 from instantlite.uuid7 import uuid7_at
 from webhooks import deliveries, destinations
 from webhooks.models import CapturedRequest, Delivery, DeliveryState, Destination, Endpoint, Origin
+from webhooks.models.deliveries import OPEN
 
 # How many requests one call sends again.
 MOST_REQUESTS = 1000
-_LOOK_SECONDS = 0.1
+# Deliveries of an inbox that may be under way or wait as another replay is asked for; and of each request, the replays
+# that are done and stay on record.
+MOST_WAITING = 10_000
+MOST_KEPT = 20
+# Between two looks at how it goes; the wait grows from one to the other.
+_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.05, 0.5
+# Calls of one process that wait for an outcome.
+_waiters = threading.BoundedSemaphore(50)
+
+_FORGET = """
+DELETE FROM webhooks_delivery v USING (
+    SELECT r.id, row_number() OVER (PARTITION BY r.request_id ORDER BY r.id DESC) AS place FROM webhooks_delivery r
+    WHERE r.request_id = ANY (%s) AND r.origin = 'replay' AND r.state IN ('delivered', 'dead', 'skipped')
+) old
+WHERE v.id = old.id AND old.place > %s
+"""
 _INSERTED_AT_ONCE = 500
 
 
 class NoDestination(Exception):
     """There is none that is on, or not the one that was asked for."""
+
+
+class TooManyWait(Exception):
+    """So many deliveries of the inbox are not done yet that no replay is taken."""
 
 
 class NotKept(Exception):
@@ -58,7 +79,9 @@ def targets(
 
 
 def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit: Edit = NOTHING) -> list[Delivery]:
-    """A delivery of each request, in their order, to each destination, due now. Raises NotKept if there is no body.
+    """A delivery of each request, in their order, to each destination, due now.
+
+    Raises NotKept if there is no body, NoDestination where one was deleted meanwhile, TooManyWait.
 
     A filter does not hold it back: somebody wants it. A destination that is off keeps it until it is on again.
     """
@@ -67,6 +90,8 @@ def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit:
         raise NotKept
     # Ids in the order of requests, which is the order that strict destinations keep.
     now = time.time_ns() // 1000
+    if kept and _waiting(kept[0].endpoint_id) + len(kept) * len(to) > MOST_WAITING:
+        raise TooManyWait
     made = [
         _delivery(uuid7_at(now + place), request, destination, edit)
         for place, request in enumerate(kept)
@@ -74,14 +99,34 @@ def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit:
     ]
     with transaction.atomic():
         Delivery.objects.bulk_create(made, batch_size=_INSERTED_AT_ONCE)
-        deliveries.wake([destination.pk for destination in to])
+        if deliveries.wake([destination.pk for destination in to]) < len(to):
+            raise NoDestination
+        _forget_old([request.pk for request in kept])
     return made
 
 
 def wait(made: Collection[Delivery], seconds: float) -> list[Delivery]:
-    """The deliveries as they are when each has been tried, or the time is up."""
-    deadline = time.monotonic() + seconds
+    """The deliveries as they are when each has been tried, or the time is up; at once where too many calls wait."""
     ids = [delivery.pk for delivery in made]
+    if not seconds or not _waiters.acquire(blocking=False):
+        return _until_tried(ids, 0)
+    try:
+        return _until_tried(ids, seconds)
+    finally:
+        _waiters.release()
+
+
+def _waiting(endpoint_id: UUID) -> int:
+    return Delivery.objects.filter(OPEN, endpoint_id=endpoint_id)[:MOST_WAITING].count()
+
+
+def _forget_old(request_ids: list[UUID]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [request_ids, MOST_KEPT])
+
+
+def _until_tried(ids: list[UUID], seconds: float) -> list[Delivery]:
+    deadline, pause = time.monotonic() + seconds, _LOOK_SECONDS
     while True:
         rows = list(Delivery.objects.filter(pk__in=ids).defer("edited_body").order_by("pk"))
         tried = all(row.state not in (DeliveryState.PENDING, DeliveryState.DELIVERING) or row.tries for row in rows)
@@ -89,7 +134,8 @@ def wait(made: Collection[Delivery], seconds: float) -> list[Delivery]:
         if (tried and not under_way) or time.monotonic() >= deadline:
             return rows
         platformdb.let_go_of_connection()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LONGEST_LOOK_SECONDS)
 
 
 def _delivery(delivery_id: UUID, request: CapturedRequest, destination: Destination, edit: Edit) -> Delivery:

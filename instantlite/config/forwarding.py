@@ -46,12 +46,15 @@ class ForwardingConfig:
         Integer(1, 10_000), 200, "Most requests at a time that one process sends, each with a connection."
     )
     in_flight_mb: int = option(
-        Integer(1, 4096), 32, "Megabytes (10^6 bytes) of bodies that those may hold in memory until they are sent."
+        Integer(1, 4096),
+        32,
+        "Megabytes (10^6 bytes) of bodies that those may hold in memory until they are sent; of one inbox an eighth.",
     )
     proxied: int = option(
         Integer(0, 10_000),
-        200,
-        "Senders of one process that may wait for a destination's answer; further ones get their inbox's own at once.",
+        100,
+        "Senders of one process that may wait for a destination's answer, a quarter of them of one inbox; further ones "
+        "get their inbox's own at once.",
     )
     backlog: int = option(
         Integer(0, 1_000_000),

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,9 +10,13 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+from django.db.models.functions import Now
+
+from instantlite import platformdb
 from tests.service import wait_for
 from tests.webhooks.inbox import Inbox
 from tests.webhooks.receivers import Receiver
+from webhooks import deliveries
 from webhooks.courier import Courier
 from webhooks.models import Delivery, DeliveryState
 
@@ -83,6 +87,35 @@ class Forwarding(Inbox):
 
 def open_deliveries(endpoint_id: UUID) -> int:
     return Delivery.objects.filter(endpoint_id=endpoint_id, state__in=OPEN).count()
+
+
+def end_leases() -> None:
+    """As if their time were over: who has a delivery now was killed."""
+    Delivery.objects.filter(state=DeliveryState.DELIVERING).update(next_at=Now())
+    assert deliveries.put_back()
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What each gave, in a thread of its own; the first exception of any is raised."""
+    results: list[Any] = [None] * len(calls)
+    failures: list[BaseException] = []
+
+    def call(place: int, function: Callable[[], Any]) -> None:
+        try:
+            results[place] = function()
+        except BaseException as error:  # noqa: BLE001 — raised below
+            failures.append(error)
+        finally:
+            platformdb.let_go_of_connection()
+
+    threads = [threading.Thread(target=call, args=(place, function)) for place, function in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return results
 
 
 def _json(body: Any) -> tuple[Any, ...]:

@@ -10,18 +10,22 @@ capturing waits for no courier. Ids of deliveries are of their request's microse
 
 webhooks_claim(…) hands out deliveries that are due, of the endpoints that it was `told` of and of destinations that
 are due (wake_at): no more at a time than a destination has room for, the first one only where it wants strict order,
-and `most` and `budget` bytes of bodies altogether, one of each destination before a second of any. It first locks the
-destinations and then looks, in a statement of its own: what another courier did until its locks were let go is seen. A
-destination is looked at again when its next delivery is due, or, if it has no room, when one is done. Where another
-courier has it locked, that one was told of the same capture, and looks again.
+and `most` and `budget` bytes of bodies altogether. Of one endpoint it hands out `most_of_one` and `budget_of_one`, and
+nothing where it is one of `full_`; one of each endpoint comes before a second of any, and of an endpoint's destinations
+the same. It first locks the destinations and then looks, in a statement of its own: what another courier did until its
+locks were let go is seen. A destination is looked at again when its next delivery is due, or, if it has no room, when
+one is done. Where another courier has it locked, that one was told of the same capture, and looks again; whoever else
+had it locked leaves it to webhooks_put_back().
 
 webhooks_record(…) takes in outcomes: an attempt each, what becomes of the delivery and of its destination. A delivery
 that is no longer the caller's (its lease ran out, `number` is behind) keeps its state; the attempt is on record all the
 same. A destination has room for one more with each success, and for one alone after a failure; from the third failure
 in a row on it rests, twice as long each time, up to a minute: a circuit breaker, half open with the one that has room.
+Any answer that is no sign of trouble closes it.
 
 webhooks_put_back(…) returns deliveries whose lease ran out, because who had them was killed; and has destinations
-looked at that have something due which nobody was told of, because who was told was killed.
+looked at that have something due which nobody was told of, because who was told was killed. A destination may be
+deleted at any time, in a transaction that locks nothing else: what is to wait for it then is dead.
 """
 
 from importlib import import_module
@@ -124,11 +128,13 @@ BEGIN
         WITH wanted AS (
             SELECT u.p, u.id AS request_id, d.endpoint_id, d.id AS destination_id, u.us,
                 -- The first destination's answer is waited for, unless that one is strict about order and busy.
+                -- Nor while that one rests: a sender shall not wait for what is known to be away.
                 e.proxy_seconds IS NOT NULL AND row_number() OVER (PARTITION BY u.p ORDER BY d.id) = 1
+                AND (d.rests_until IS NULL OR d.rests_until <= moment)
                 AND NOT (d.ordered AND (u.nth > 1 OR EXISTS (
                     SELECT FROM webhooks_delivery v
                     WHERE v.destination_id = d.id AND v.state IN ('pending', 'delivering'))))
-                AS proxied, e.proxy_seconds
+                AS proxied, d.timeout_seconds
             FROM (
                 SELECT x.p, x.id, x.endpoint_id, x.large, k.base + row_number() OVER (
                     PARTITION BY x.endpoint_id ORDER BY x.p) - 1 AS us,
@@ -147,8 +153,8 @@ BEGIN
             SELECT webhooks_uuid7(w.us), w.endpoint_id, w.request_id, w.destination_id, '', 'forward',
                 CASE WHEN w.proxied THEN 'delivering' ELSE 'pending' END,
                 w.proxied::int, w.proxied::int, moment,
-                -- Longer than the sender waits: the lease of who sends it on meanwhile.
-                moment + CASE WHEN w.proxied THEN make_interval(secs => w.proxy_seconds + 30) ELSE interval '0' END,
+                -- The lease of who sends it on while the sender waits, and after that.
+                moment + CASE WHEN w.proxied THEN make_interval(secs => w.timeout_seconds + 30) ELSE interval '0' END,
                 moment + retry_for, ''
             FROM wanted w
             RETURNING id, endpoint_id, request_id, state
@@ -175,7 +181,10 @@ $$
 """
 
 _CLAIM = """
-CREATE FUNCTION webhooks_claim(told uuid[], most int, most_room int, budget bigint, moment timestamptz) RETURNS TABLE (
+CREATE FUNCTION webhooks_claim(
+    told uuid[], full_ uuid[], most int, most_of_one int, most_room int, budget bigint, budget_of_one bigint,
+    moment timestamptz
+) RETURNS TABLE (
     delivery_id uuid, endpoint_id uuid, request_id uuid, destination_id uuid, origin text, number int, tries int,
     until timestamptz, edited jsonb, edited_body bytea,
     url text, timeout_seconds float8, filter jsonb, signing jsonb, failures int,
@@ -187,7 +196,7 @@ DECLARE
     claimed uuid[];
 BEGIN
     looked_at := array(
-        SELECT d.id FROM webhooks_destination d WHERE d.wake_at <= moment
+        SELECT d.id FROM webhooks_destination d WHERE d.wake_at <= moment AND d.endpoint_id <> ALL (full_)
         ORDER BY d.wake_at LIMIT most FOR UPDATE SKIP LOCKED
     );
     looked_at := looked_at || array(
@@ -200,35 +209,41 @@ BEGIN
         RETURN;
     END IF;
     WITH room AS (
-        SELECT d.id, d.ordered, least(d.room, most_room) - (
+        SELECT d.id, d.endpoint_id, d.ordered, CASE WHEN d.ordered THEN 1 ELSE least(d.room, most_room) END - (
             SELECT count(*) FROM webhooks_delivery b WHERE b.destination_id = d.id AND b.state = 'delivering'
         ) AS free
         FROM webhooks_destination d JOIN webhooks_endpoint e ON e.id = d.endpoint_id
         WHERE d.id = ANY (looked_at) AND d.enabled AND e.state = 'active' AND e.expires_at > moment
     ), due AS (
-        SELECT v.id, v.request_id, v.edited_body, row_number() OVER (PARTITION BY r.id ORDER BY v.id) AS nth
+        SELECT v.id, v.endpoint_id, v.request_id, v.edited_body,
+            row_number() OVER (PARTITION BY r.id ORDER BY v.id) AS nth
         FROM room r CROSS JOIN LATERAL (
             SELECT b.* FROM webhooks_delivery b
             WHERE b.destination_id = r.id AND b.state = 'pending' AND b.next_at <= moment AND NOT r.ordered
             ORDER BY b.id LIMIT greatest(r.free, 0)
         ) v
         UNION ALL
-        SELECT v.id, v.request_id, v.edited_body, 1
+        SELECT v.id, v.endpoint_id, v.request_id, v.edited_body, 1
         FROM room r CROSS JOIN LATERAL (
             SELECT b.* FROM webhooks_delivery b
             WHERE b.destination_id = r.id AND b.state IN ('pending', 'delivering') AND r.ordered
             ORDER BY b.id LIMIT 1
         ) v
-        WHERE v.state = 'pending' AND v.next_at <= moment
+        -- One that was asked for again may be older than what is under way.
+        WHERE v.state = 'pending' AND v.next_at <= moment AND r.free > 0
     ), sized AS (
-        SELECT due.id, row_number() OVER w AS place,
-            sum(coalesce(length(due.edited_body), c.size, 0)) OVER w
-                - coalesce(length(due.edited_body), c.size, 0) AS before
+        SELECT due.id, due.endpoint_id, due.nth, coalesce(length(due.edited_body), c.size, 0) AS size
         FROM due LEFT JOIN webhooks_capturedrequest c ON c.id = due.request_id
-        WINDOW w AS (ORDER BY due.nth, due.id)
+    ), of_one AS (
+        SELECT s.id, s.size, row_number() OVER w AS place, sum(s.size) OVER w - s.size AS before
+        FROM sized s WINDOW w AS (PARTITION BY s.endpoint_id ORDER BY s.nth, s.id)
+    ), in_turn AS (
+        SELECT o.id, row_number() OVER w AS place, sum(o.size) OVER w - o.size AS before
+        FROM of_one o WHERE o.place <= most_of_one AND o.before < budget_of_one
+        WINDOW w AS (ORDER BY o.place, o.id)
     ), mine AS (
         SELECT v.id FROM webhooks_delivery v
-        WHERE v.id IN (SELECT id FROM sized WHERE place <= most AND before < budget) AND v.state = 'pending'
+        WHERE v.id IN (SELECT id FROM in_turn WHERE place <= most AND before < budget) AND v.state = 'pending'
         FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE webhooks_delivery v
@@ -247,12 +262,13 @@ BEGIN
                 SELECT FROM webhooks_endpoint e
                 WHERE e.id = own.endpoint_id AND e.state = 'active' AND e.expires_at > moment)
             THEN NULL
-            WHEN own.ordered THEN (
-                SELECT CASE b.state WHEN 'pending' THEN b.next_at END FROM webhooks_delivery b
-                WHERE b.destination_id = own.id AND b.state IN ('pending', 'delivering') ORDER BY b.id LIMIT 1)
             WHEN (SELECT count(*) FROM webhooks_delivery b WHERE b.destination_id = own.id AND b.state = 'delivering')
-                < least(own.room, most_room)
-            THEN (
+                >= CASE WHEN own.ordered THEN 1 ELSE least(own.room, most_room) END
+            THEN NULL
+            WHEN own.ordered THEN (
+                SELECT b.next_at FROM webhooks_delivery b
+                WHERE b.destination_id = own.id AND b.state IN ('pending', 'delivering') ORDER BY b.id LIMIT 1)
+            ELSE (
                 SELECT min(b.next_at) FROM webhooks_delivery b WHERE b.destination_id = own.id AND b.state = 'pending')
         END AS at
     ) next
@@ -271,30 +287,42 @@ $$
 
 _RECORD = """
 CREATE FUNCTION webhooks_record(
-    deliveries uuid[], numbers int[], attempts uuid[], attempted boolean[], started timestamptz[], durations float8[], statuses int[],
-    errors text[], headers text[], bodies bytea[], truncated boolean[],
+    deliveries uuid[], numbers int[], attempts uuid[], attempted boolean[], started timestamptz[], durations float8[],
+    statuses int[], errors text[], headers text[], bodies bytea[], truncated boolean[],
     states text[], due timestamptz[], notes text[], urls text[], effects text[], rests float8[], moment timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     there uuid[];
+    -- Attempts that are not on record yet: recorded twice, an outcome counts once.
+    fresh uuid[];
 BEGIN
     there := array(SELECT v.id FROM webhooks_delivery v WHERE v.id = ANY (deliveries) ORDER BY v.id FOR UPDATE);
-    INSERT INTO webhooks_attempt
-        (id, delivery_id, number, started_at, duration_ms, status, error, answer_headers, answer_body, answer_truncated)
-    SELECT u.attempt, u.id, u.number, u.started, u.duration, u.status, u.error, u.headers::jsonb, u.body, u.truncated
-    FROM unnest(deliveries, numbers, attempts, attempted, started, durations, statuses, errors, headers, bodies, truncated)
-        u (id, number, attempt, attempted, started, duration, status, error, headers, body, truncated)
-    WHERE u.attempted AND u.id = ANY (there)
-    ON CONFLICT DO NOTHING;
+    WITH inserted AS (
+        INSERT INTO webhooks_attempt
+            (id, delivery_id, number, started_at, duration_ms, status, error, answer_headers, answer_body,
+            answer_truncated)
+        SELECT u.attempt, u.id, u.number, u.started, u.duration, u.status, u.error, u.headers::jsonb, u.body, u.truncated
+        FROM unnest(deliveries, numbers, attempts, attempted, started, durations, statuses, errors, headers, bodies,
+                truncated)
+            u (id, number, attempt, attempted, started, duration, status, error, headers, body, truncated)
+        WHERE u.attempted AND u.id = ANY (there)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    )
+    SELECT array_agg(id) INTO fresh FROM inserted;
     UPDATE webhooks_delivery v
     SET state = u.state, next_at = u.due, note = u.note, url = CASE WHEN u.url <> '' THEN u.url ELSE v.url END,
         finished_at = CASE WHEN u.state IN ('delivered', 'dead', 'skipped') THEN moment END,
         -- What was put off untouched was not tried.
         attempts = v.attempts - (NOT u.attempted)::int, tries = v.tries - (NOT u.attempted)::int
     FROM unnest(deliveries, numbers, attempted, states, due, notes, urls) u (id, number, attempted, state, due, note, url)
-    WHERE v.id = u.id AND v.state = 'delivering' AND v.attempts = u.number;
+    -- One that was put back meanwhile, and that nobody has claimed since, is still the caller's.
+    WHERE v.id = u.id AND v.state IN ('delivering', 'pending') AND v.attempts = u.number;
+    DELETE FROM webhooks_attempt a USING unnest(deliveries, numbers) u (id, number)
+    WHERE u.number > 30 AND a.delivery_id = u.id AND a.number <= u.number - 30;
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (there)) ORDER BY d.id FOR UPDATE;
+    PERFORM webhooks_end_orphans(there, moment);
     UPDATE webhooks_destination d
     SET enabled = d.enabled AND NOT n.stop,
         stopped = CASE WHEN n.stop AND d.enabled AND d.listed THEN 'It answered 410 Gone.' ELSE d.stopped END,
@@ -303,22 +331,40 @@ BEGIN
         rests_until = n.rests_until,
         wake_at = CASE WHEN d.enabled AND NOT n.stop THEN greatest(moment, n.rests_until) END
     FROM (
-        SELECT s.*, CASE
-            WHEN s.failures >= 3 OR s.rest > 0 THEN moment + make_interval(secs => greatest(
-                s.rest, CASE WHEN s.failures >= 3 THEN least(60, 2 ^ least(s.failures - 3, 10)) ELSE 0 END))
-            END AS rests_until
+        SELECT s.*, greatest(
+            CASE WHEN s.asked > 0 THEN moment + make_interval(secs => s.asked) END,
+            -- A rest goes on, unless it was the breaker's and there is a success after all.
+            CASE WHEN s.rested > moment AND NOT (s.good > 0 AND s.before >= 3) THEN s.rested END,
+            CASE WHEN s.worse AND s.failures >= 3
+                THEN moment + make_interval(secs => least(60, 2 ^ least(s.failures - 3, 10))) END
+            ) AS rests_until
         FROM (
-            SELECT o.id, t.bad, t.good, t.stop, t.rest,
-                CASE WHEN t.good > 0 THEN 0 ELSE o.failures END + t.bad AS failures
-            FROM webhooks_destination o JOIN (
-                SELECT v.destination_id AS id, count(*) FILTER (WHERE u.effect = 'bad')::int AS bad,
-                    count(*) FILTER (WHERE u.effect = 'good')::int AS good,
-                    bool_or(u.effect = 'stop') AND bool_or(w.listed) AS stop, max(u.rest) AS rest
-                FROM unnest(deliveries, effects, rests) u (id, effect, rest)
-                JOIN webhooks_delivery v ON v.id = u.id
-                JOIN webhooks_destination w ON w.id = v.destination_id
-                GROUP BY v.destination_id
-            ) t ON t.id = o.id
+            SELECT c.*, CASE
+                WHEN c.worse THEN least(c.base + c.bad, greatest(c.base + 1, 3))
+                WHEN c.good + c.alive > 0 THEN 0
+                ELSE c.before
+                END AS failures
+            FROM (
+                SELECT t.*, o.failures AS before, o.rests_until AS rested,
+                    CASE WHEN t.good + t.alive > 0 THEN 0 ELSE o.failures END AS base,
+                    -- Those that were under way together fail together, which is one trouble: they make it three
+                    -- failures at most, and while it rests no further ones.
+                    t.bad > 0 AND NOT (o.failures >= 3 AND coalesce(o.rests_until > moment, false)) AS worse
+                FROM webhooks_destination o JOIN (
+                    SELECT v.destination_id AS id, count(*) FILTER (WHERE u.effect = 'bad')::int AS bad,
+                        count(*) FILTER (WHERE u.effect = 'good')::int AS good,
+                        count(*) FILTER (WHERE u.effect = 'alive')::int AS alive,
+                        bool_or(u.effect = 'stop') AND bool_or(w.listed) AS stop, max(u.rest) AS asked
+                    FROM (
+                        SELECT x.id, CASE WHEN x.attempt = ANY (fresh) THEN x.effect ELSE 'none' END AS effect,
+                            CASE WHEN x.attempt = ANY (fresh) THEN x.rest ELSE 0 END AS rest
+                        FROM unnest(deliveries, attempts, effects, rests) x (id, attempt, effect, rest)
+                    ) u
+                    JOIN webhooks_delivery v ON v.id = u.id
+                    JOIN webhooks_destination w ON w.id = v.destination_id
+                    GROUP BY v.destination_id
+                ) t ON t.id = o.id
+            ) c
         ) s
     ) n
     WHERE d.id = n.id;
@@ -341,9 +387,12 @@ BEGIN
         'The process that sent it stopped before it had recorded an answer: it may have arrived, and is sent again.',
         '[]', '', false
     FROM webhooks_delivery v WHERE v.id = ANY (lapsed);
-    UPDATE webhooks_delivery SET state = 'pending', next_at = moment WHERE id = ANY (lapsed);
+    -- Who was killed has not tried: what is tried once is sent again.
+    UPDATE webhooks_delivery SET state = 'pending', next_at = moment, tries = greatest(tries - 1, 0)
+    WHERE id = ANY (lapsed);
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (lapsed)) ORDER BY d.id FOR UPDATE;
+    PERFORM webhooks_end_orphans(lapsed, moment);
     UPDATE webhooks_destination d SET wake_at = greatest(moment, d.rests_until)
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (lapsed)) AND d.enabled;
     UPDATE webhooks_destination d SET wake_at = moment
@@ -362,6 +411,38 @@ END
 $$
 """
 
+# Their destination was deleted while they were under way. The caller has locked them, and the destinations that exist.
+_END_ORPHANS = """
+CREATE FUNCTION webhooks_end_orphans(deliveries uuid[], moment timestamptz) RETURNS void LANGUAGE sql AS $$
+    UPDATE webhooks_delivery v
+    SET state = 'dead', next_at = NULL, finished_at = moment, note = 'Its destination was deleted.'
+    WHERE v.id = ANY (deliveries) AND v.state = 'pending'
+        AND NOT EXISTS (SELECT FROM webhooks_destination d WHERE d.id = v.destination_id)
+$$
+"""
+
+# Whoever deletes one that waits or is under way makes room for those behind it.
+_DELETED = """
+CREATE FUNCTION webhooks_delivery_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    freed uuid[];
+BEGIN
+    freed := array(
+        SELECT d.id FROM webhooks_destination d
+        WHERE d.id IN (SELECT g.destination_id FROM gone g WHERE g.state IN ('pending', 'delivering')) AND d.enabled
+        ORDER BY d.id FOR UPDATE
+    );
+    IF freed <> '{}' THEN
+        UPDATE webhooks_destination d SET wake_at = greatest(clock_timestamp(), d.rests_until) WHERE d.id = ANY (freed);
+        PERFORM pg_notify('instantlite_deliveries', '');
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER webhooks_delivery_deleted AFTER DELETE ON webhooks_delivery
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION webhooks_delivery_deleted()
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("webhooks", "0002_forwarding")]
@@ -370,7 +451,9 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_TABLES, "ALTER TABLE webhooks_attempt DROP CONSTRAINT webhooks_attempt_of"),
         migrations.RunSQL(f"DROP FUNCTION {_SIGNATURE}", _initial._CAPTURE),
         migrations.RunSQL(_CAPTURE, f"DROP FUNCTION {_NEW_SIGNATURE}"),
-        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim(uuid[], int, int, bigint, timestamptz)"),
+        migrations.RunSQL(_CLAIM, "DROP FUNCTION webhooks_claim"),
+        migrations.RunSQL(_END_ORPHANS, "DROP FUNCTION webhooks_end_orphans(uuid[], timestamptz)"),
+        migrations.RunSQL(_DELETED, "DROP FUNCTION webhooks_delivery_deleted() CASCADE"),
         migrations.RunSQL(_RECORD, "DROP FUNCTION webhooks_record"),
         migrations.RunSQL(_PUT_BACK, "DROP FUNCTION webhooks_put_back(int, timestamptz)"),
     ]

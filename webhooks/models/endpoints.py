@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Least, Now
 
 from instantlite import keys
 from instantlite.resource import EphemeralQuerySet, EphemeralResource, State, Wish
@@ -26,13 +26,17 @@ ENDED = "ended"
 # their destinations count what they have lost.
 #
 # A busy one is left alone until it is well beyond what it keeps, which is when webhooks_capture() wakes us (migration
-# 0001): else each wake-up would remove a few requests of every busy one.
+# 0001): else each wake-up would remove a few requests of every busy one. What was held goes when nothing waits.
 _TRIM = """
 WITH picked AS MATERIALIZED (
     SELECT id, requests_stored FROM webhooks_endpoint
-    WHERE state = 'active' AND stored - held > requests_stored AND (
+    WHERE state = 'active' AND stored > requests_stored AND (
         stored - held > requests_stored * 1.5 + 20
-        OR newest_us < date_part('epoch', now() - interval '5 seconds') * 1000000)
+        OR newest_us < date_part('epoch', now() - interval '5 seconds') * 1000000 AND (
+            stored - held > requests_stored
+            OR held > 0 AND NOT EXISTS (
+                SELECT FROM webhooks_destination d JOIN webhooks_delivery v ON v.destination_id = d.id
+                WHERE d.endpoint_id = webhooks_endpoint.id AND v.state IN ('pending', 'delivering'))))
     ORDER BY stored - held - requests_stored DESC
     LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -54,13 +58,17 @@ WITH picked AS MATERIALIZED (
 ), forgotten AS (
     DELETE FROM webhooks_delivery v USING deliveries d WHERE v.id = d.id
     RETURNING v.destination_id, v.state
+), told AS MATERIALIZED (
+    SELECT d.id FROM webhooks_destination d
+    WHERE d.id IN (SELECT destination_id FROM forgotten WHERE state IN ('pending', 'delivering'))
+    ORDER BY d.id FOR UPDATE
 ), counted AS (
     UPDATE webhooks_destination d SET lost = d.lost + f.number
-    FROM (
+    FROM told, (
         SELECT destination_id, count(*) AS number FROM forgotten
         WHERE state IN ('pending', 'delivering') GROUP BY destination_id
     ) f
-    WHERE d.id = f.destination_id
+    WHERE d.id = told.id AND d.id = f.destination_id
 ), removed AS (
     DELETE FROM webhooks_capturedrequest c USING old, picked
     WHERE c.id = old.id AND c.endpoint_id = picked.id
@@ -129,7 +137,10 @@ class EndpointQuerySet(EphemeralQuerySet["Endpoint"]):
 
     def removed(self, endpoint_id: UUID, count: int) -> int:
         """Takes so many requests off the count of what it holds."""
-        return self.filter(pk=endpoint_id).update(stored=F("stored") - count)
+        left = F("stored") - count
+        # Those that are held are the ones beyond what it keeps: no more than there are.
+        beyond = Greatest(left - F("requests_stored"), 0)
+        return self.filter(pk=endpoint_id).update(stored=left, held=Least(F("held"), beyond))
 
     def trim_one(self) -> tuple[str, int] | None:
         """Removes the oldest requests of one that holds more than it keeps: its name and how many; None: no such."""
