@@ -21,7 +21,7 @@ worker_class = "instantlite.worker.Worker"
 worker_connections = _config.webhooks.streams + _config.webhooks.queue + 1000
 # Each connection is a file, and shells and containers often allow a process no more than 1024 of them.
 _files = resource.getrlimit(resource.RLIMIT_NOFILE)
-_wanted = worker_connections + 500
+_wanted = worker_connections + _config.forwarding.in_flight + _config.forwarding.proxied + 500
 if _files[0] != resource.RLIM_INFINITY and _files[0] < _wanted:
     _most = _wanted if _files[1] == resource.RLIM_INFINITY else min(_wanted, _files[1])
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(_files[0], _most), _files[1]))

@@ -104,15 +104,15 @@ class EndpointAdmin(ResourceAdmin[Endpoint]):
 
     @admin.display(description="what came in")
     def contents(self, row: Endpoint) -> str:
-        return _browse("capturedrequest", row)
+        return _browse("capturedrequest", "Browse requests", row)
 
     @admin.display(description="destinations")
     def destination_list(self, row: Endpoint) -> str:
-        return _browse("destination", row)
+        return _browse("destination", "Browse destinations", row)
 
     @admin.display(description="deliveries")
     def delivery_list(self, row: Endpoint) -> str:
-        return _browse("delivery", row)
+        return _browse("delivery", "Browse deliveries", row)
 
     @admin.display(description="answer")
     def answered(self, row: Endpoint) -> str:
@@ -121,9 +121,9 @@ class EndpointAdmin(ResourceAdmin[Endpoint]):
         return block(json.dumps(row.answer, indent=2, ensure_ascii=False))
 
 
-def _browse(model: str, row: Endpoint) -> str:
+def _browse(model: str, words: str, row: Endpoint) -> str:
     path = reverse(f"admin:webhooks_{model}_changelist")
-    return format_html('<a href="{}?endpoint={}" class="underline">Browse</a>', path, row.pk)
+    return format_html('<a href="{}?endpoint={}" class="underline">{}</a>', path, row.pk, words)
 
 
 def _held(row: Endpoint) -> int:

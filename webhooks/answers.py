@@ -96,7 +96,7 @@ def relayed(status: int, headers: Sequence[Pair], body: bytes, method: str, url:
     content_type = "application/octet-stream"
     for name, value in headers:
         plain = name.lower()
-        if not answer_headers.VALUE.fullmatch(value):
+        if not answer_headers.VALUE.fullmatch(value) or (plain == "content-type" and not value.strip()):
             # gunicorn would refuse to send it, and the answer with it.
             continue
         if plain == "content-type":

@@ -62,7 +62,7 @@ class Claims:
 
     def put_back(self) -> None:
         """Deliveries whose lease ran out, and destinations of which something was told while nobody listened."""
-        self._connection.execute("SELECT webhooks_put_back(500, clock_timestamp())")
+        self._connection.execute("SELECT webhooks_put_back(500, '0', clock_timestamp())")
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Takes in outcomes, all of them or none."""

@@ -104,7 +104,7 @@ def delete_batch_of_ended(endpoint_id: UUID) -> int:
 def put_back() -> str | None:
     """Step: returns deliveries whose courier was killed."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT webhooks_put_back(%s, clock_timestamp())", [_BATCH])
+        cursor.execute("SELECT webhooks_put_back(%s, '5 s', clock_timestamp())", [_BATCH])
         row = cursor.fetchone()
     return f"{row[0]} deliveries put back" if row and row[0] else None
 

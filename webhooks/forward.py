@@ -33,7 +33,7 @@ _HOP_BY_HOP = frozenset(
 _REPLACED = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "instantlite-attempt"})
 REQUEST_ID, ATTEMPT = "Instantlite-Request-Id", "Instantlite-Attempt"
 # How often a request may have passed through inboxes, of this or another server: one that forwards to itself ends.
-_MOST_HOPS = 5
+_MOST_HOPS = 3
 _MOST_KILLS = 5
 # What a destination may ask for with Retry-After, for all that goes there.
 _LONGEST_REST = timedelta(hours=1)
@@ -42,6 +42,7 @@ _LONGEST_REST = timedelta(hours=1)
 _IN_NO_URL = re.compile(r"[#\x00-\x1f\x7f]")
 
 GIVEN_UP = "Not delivered in the time that there was for it."
+_FAULT = "This server met a fault of its own; it is in its log."
 ONCE = "A replay to a URL is tried once."
 log = logging.getLogger("instantlite.forward")
 
@@ -115,8 +116,12 @@ def deliver(claimed: Claimed, now: datetime, *, keep: int = outbound.KEPT_BYTES,
         outgoing = [outgoing_of(claimed, claimed.message, now)]
     except (Refused, Unsealable, Unsignable) as error:
         return _unsent(claimed, now, claimed.url, error)
+    except Exception:
+        log.exception("a request could not be made ready to be sent on")
+        return _failed(replace(claimed, message=None), now, claimed.url, _FAULT, 0)
     # The body is to be freed once it has been sent: nobody but the client may hold it by then.
-    return _sent(replace(claimed, message=None), outgoing, now, keep, sent)
+    claimed = replace(claimed, message=None)
+    return _sent(claimed, outgoing, now, keep, sent)
 
 
 def _sent(claimed: Claimed, outgoing: list[Outgoing], now: datetime, keep: int, sent: Any) -> Outcome:
@@ -130,7 +135,7 @@ def _sent(claimed: Claimed, outgoing: list[Outgoing], now: datetime, keep: int, 
         return _failed(claimed, now, url, str(error), error.duration_ms)
     except Exception:
         log.exception("a request was not sent on")
-        return _failed(claimed, now, url, "This server met a fault of its own; it is in its log.", 0)
+        return _failed(claimed, now, url, _FAULT, 0)
     return _answered(claimed, url, answer, now)
 
 
@@ -166,10 +171,16 @@ def outgoing_of(claimed: Claimed, message: Message, now: datetime) -> Outgoing:
 
 
 def joined(url: str, path: str, query: str) -> str:
-    """The destination's URL with what a request had below the receive URL. Nothing is decoded or normalised."""
+    """The destination's URL with what a request had below the receive URL. Nothing is decoded or normalised.
+
+    Raises Refused for a path that does not begin with a slash.
+    """
     path, query = (_IN_NO_URL.sub(lambda found: f"%{ord(found[0]):02X}", part) for part in (path, query))
     base, mark, own_query = url.partition("?")
     if path not in ("", "/"):
+        if not path.startswith("/"):
+            # Behind a URL without a path it would be a part of the host's name.
+            raise Refused("The path does not begin with a slash.")
         base = base.rstrip("/") + path
     queries = "&".join(part for part in (own_query, query) if part)
     return f"{base}?{queries}" if queries else base + mark

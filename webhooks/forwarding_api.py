@@ -23,6 +23,9 @@ from webhooks.destination_fields import (
 from webhooks.models import CapturedRequest, Delivery, Destination, Endpoint
 from webhooks.viewsets import InboxViewSet
 
+# Deliveries of one request that one call lists; GET …/deliveries has pages.
+MOST_OF_ONE = 200
+
 
 class ForwardingViewSet(InboxViewSet):
     """What these views share."""
@@ -62,8 +65,7 @@ class ForwardingViewSet(InboxViewSet):
             case replay.TooManyWait():
                 return ApiError(
                     errors.TOO_MANY_DELIVERIES,
-                    f"This inbox has close to {replay.MOST_WAITING} deliveries that are not done yet, as many as one may "
-                    "have. Wait until they are, replay fewer requests, or delete a destination that takes none.",
+                    replay.TOO_MANY_WAIT,
                 )
             case replay.NotKept():
                 return ApiError(
@@ -127,7 +129,9 @@ class DeliveryViewSet(ForwardingViewSet):
         """Of one request, in the order in which they were made."""
         captured = self.captured(self.owned(token), request_id)
         rows = Delivery.objects.of(captured.endpoint_id, captured.pk).defer("edited_body")
-        return Response({"ok": True, "items": shapes.deliveries(list(rows))})
+        # The newest: somebody may have asked for it again and again.
+        newest = list(rows.reverse()[:MOST_OF_ONE])[::-1]
+        return Response({"ok": True, "items": shapes.deliveries(newest)})
 
     def retrieve(self, request: Request, token: str, delivery_id: str) -> Response:
         """One of them, with every answer that is kept."""

@@ -11,6 +11,7 @@ from django.conf import settings
 
 # Half an eighth may be under way as an inbox is given half an eighth more.
 _SHARE = 16
+_LEAST_OF_ONE, _LEAST_BUDGET_OF_ONE = 4, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Load:
         """What is left."""
         options = settings.INSTANTLITE.forwarding
         budget = options.in_flight_mb * 1_000_000
-        most_of_one, budget_of_one = max(1, options.in_flight // _SHARE), max(1, budget // _SHARE)
+        # Where all is little, one may have all.
+        most_of_one = max(options.in_flight // _SHARE, min(options.in_flight, _LEAST_OF_ONE))
+        budget_of_one = max(budget // _SHARE, min(budget, _LEAST_BUDGET_OF_ONE))
         full = frozenset(
             endpoint_id
             for endpoint_id, number in self._deliveries.items()

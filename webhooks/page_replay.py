@@ -43,6 +43,8 @@ def one(request: HttpRequest, endpoint: Endpoint, request_id: UUID) -> HttpRespo
         return _form(request, endpoint, captured, replace(form, problems={"to": NO_DESTINATION}))
     except replay.NotKept:
         return _form(request, endpoint, captured, replace(form, problems={"body": NOT_KEPT}))
+    except replay.TooManyWait:
+        return _form(request, endpoint, captured, replace(form, problems={"to": replay.TOO_MANY_WAIT}))
     if "HX-Request" not in request.headers:
         replay.wait(made, _WAIT_SECONDS)
     return back(endpoint, f"/{captured.pk}?tab=deliveries")
@@ -67,6 +69,8 @@ def many(request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
     except replay.NotKept:
         problem = "The bodies of all of them were too large to be kept."
         return _many(request, endpoint, search, replace(form, problems={"to": problem}))
+    except replay.TooManyWait:
+        return _many(request, endpoint, search, replace(form, problems={"to": replay.TOO_MANY_WAIT}))
     told = {**search.fields, "sent": str(len({each.request_id for each in made})), "made": str(len(made))}
     return back(endpoint, f"/replay?{urlencode(told)}")
 

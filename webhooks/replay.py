@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models import Sum
+from django.db.models.functions import Length, Now
 
 from instantlite import platformdb
 from instantlite.uuid7 import uuid7_at
@@ -23,6 +24,8 @@ MOST_REQUESTS = 1000
 # that are done and stay on record.
 MOST_WAITING = 10_000
 MOST_KEPT = 20
+# Bodies that somebody has put in the place of captured ones; each is kept once for each destination.
+MOST_EDITED_BYTES = 20_000_000
 # Between two looks at how it goes; the wait grows from one to the other.
 _LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.05, 0.5
 # Calls of one process that wait for an outcome.
@@ -43,7 +46,13 @@ class NoDestination(Exception):
 
 
 class TooManyWait(Exception):
-    """So many deliveries of the inbox are not done yet that no replay is taken."""
+    """So many deliveries of the inbox are not done yet, or have edited bodies, that no such replay is taken."""
+
+
+TOO_MANY_WAIT = (
+    f"An inbox may have {MOST_WAITING} deliveries that are not done yet, and {MOST_EDITED_BYTES} bytes of edited "
+    "bodies. Wait until some are done, replay fewer requests, or delete requests that were replayed with other bodies."
+)
 
 
 class NotKept(Exception):
@@ -90,8 +99,8 @@ def replay(requests: Sequence[CapturedRequest], to: Sequence[Destination], edit:
         raise NotKept
     # Ids in the order of requests, which is the order that strict destinations keep.
     now = time.time_ns() // 1000
-    if kept and _waiting(kept[0].endpoint_id) + len(kept) * len(to) > MOST_WAITING:
-        raise TooManyWait
+    if kept:
+        _check_room(kept[0].endpoint_id, len(kept) * len(to), len(edit.body or b"") * len(to))
     made = [
         _delivery(uuid7_at(now + place), request, destination, edit)
         for place, request in enumerate(kept)
@@ -116,8 +125,13 @@ def wait(made: Collection[Delivery], seconds: float) -> list[Delivery]:
         _waiters.release()
 
 
-def _waiting(endpoint_id: UUID) -> int:
-    return Delivery.objects.filter(OPEN, endpoint_id=endpoint_id)[:MOST_WAITING].count()
+def _check_room(endpoint_id: UUID, number: int, edited: int) -> None:
+    """Raises TooManyWait unless the inbox may have so many more deliveries, with so many bytes of edited bodies."""
+    rows = Delivery.objects.filter(endpoint_id=endpoint_id)
+    if rows.filter(OPEN)[:MOST_WAITING].count() + number > MOST_WAITING:
+        raise TooManyWait
+    if edited and edited + (rows.aggregate(size=Sum(Length("edited_body")))["size"] or 0) > MOST_EDITED_BYTES:
+        raise TooManyWait
 
 
 def _forget_old(request_ids: list[UUID]) -> None:

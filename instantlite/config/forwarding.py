@@ -43,11 +43,13 @@ class ForwardingConfig:
         Integer(1, 1000), 8, "Most requests at a time to one destination that answers well, over all processes."
     )
     in_flight: int = option(
-        Integer(1, 10_000), 200, "Most requests at a time that one process sends, each with a connection."
+        Integer(1, 10_000),
+        400,
+        "Most requests at a time that one process sends, each with a connection; of one inbox an eighth of that.",
     )
     in_flight_mb: int = option(
         Integer(1, 4096),
-        32,
+        64,
         "Megabytes (10^6 bytes) of bodies that those may hold in memory until they are sent; of one inbox an eighth.",
     )
     proxied: int = option(

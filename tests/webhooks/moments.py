@@ -1,6 +1,6 @@
 """The courier's functions at moments of a test's choice, in the hands of one process or of several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,10 @@ from webhooks.models import Delivery, DeliveryState, Destination, Endpoint
 from webhooks.writer import Writer
 
 SECOND = timedelta(seconds=1)
-_CLAIM = "SELECT * FROM webhooks_claim(%s, %s, %s, %s)"
+_CLAIM = """
+SELECT * FROM webhooks_claim(
+    array(SELECT endpoint_id FROM webhooks_destination WHERE %s), %s::uuid[], %s, %s, %s, %s, %s, %s)
+"""
 _RECORD = claims.RECORD.replace("clock_timestamp()", "%s::timestamptz")
 
 
@@ -33,10 +36,21 @@ class Hands:
         self.now += seconds * SECOND
         return self
 
-    def claim(self, *, most: int = 200, room: int = 8, budget: int = 10**9) -> list[Claimed]:
-        """In the order of their ids."""
+    def claim(  # noqa: PLR0913 — the function's own arguments
+        self,
+        *,
+        told: bool = True,
+        full: Sequence[UUID] = (),
+        most: int = 200,
+        most_of_one: int = 200,
+        room: int = 8,
+        budget: int = 10**9,
+        budget_of_one: int = 10**9,
+    ) -> list[Claimed]:
+        """In the order of their ids. `told`: of all endpoints, as after a capture of each; else only what wakes."""
+        values = [told, list(full), most, most_of_one, room, budget, budget_of_one, self.now]
         with self.connection.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_CLAIM, [most, room, budget, self.now], binary=True).fetchall()
+            rows = cursor.execute(_CLAIM, values, binary=True).fetchall()
         return sorted(map(claims._claimed, rows), key=lambda claimed: claimed.delivery_id)
 
     def one(self) -> Claimed:
@@ -48,7 +62,7 @@ class Hands:
         self.connection.execute(_RECORD, [*claims.values(outcomes), self.now])
 
     def put_back(self) -> int:
-        row = self.connection.execute("SELECT webhooks_put_back(500, %s)", [self.now]).fetchone()
+        row = self.connection.execute("SELECT webhooks_put_back(500, '5 s', %s)", [self.now]).fetchone()
         assert row
         return int(row[0])
 

@@ -51,7 +51,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch, came: Answer | Exception, **parts: 
 
 
 def answer(status: int, *headers: tuple[str, str]) -> Answer:
-    return Answer(status, headers, b"", False, 1.0)
+    return Answer(status, headers, b"", False, 0.0)
 
 
 class TestWait:

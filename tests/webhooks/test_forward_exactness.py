@@ -21,7 +21,7 @@ from webhooks.forward import Claimed, joined
 from webhooks.message import Message, Pair
 from webhooks.models import Destination
 from webhooks.models.captures import path_below_key
-from webhooks.outbound import Outgoing
+from webhooks.outbound import Outgoing, Refused
 from webhooks.outbound_url import read
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -154,6 +154,28 @@ def test_path_and_query_are_added_to_the_destinations(url: str, path: str, query
 @pytest.mark.parametrize("target", ["/k/x", "http://host/webhook/receive/k/x", "/webhook/receive/k/x"])
 def test_every_form_of_a_target_has_its_path_below_the_key(target: str) -> None:
     assert path_below_key(target.replace("/k", "/webhook/receive/k", 1) if target == "/k/x" else target) == "/x"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "x.evil.test://a/webhook%2Freceive/k/x",
+        "/webhook%2Freceive/k/x",
+        "/webhook/receive%2Fk/x",
+        "//evil.test/%77ebhook/receive/k",
+        "@evil.test/webhook%2freceive/k",
+    ],
+)
+def test_a_target_that_hides_the_way_to_the_key_has_nothing_below_it(target: str) -> None:
+    """A sender, who knows no more than the receive URL, would else choose the host behind a URL without a path."""
+    assert path_below_key(target) == ""
+    assert joined("https://there.example", path_below_key(target), "") == "https://there.example"
+
+
+@pytest.mark.parametrize("path", ["x", ".evil.test/x", "@evil.test/x", ":81/x"])
+def test_no_path_becomes_a_part_of_the_host(path: str) -> None:
+    with pytest.raises(Refused):
+        joined("https://there.example", path, "")
 
 
 @pytest.mark.parametrize("raw", ["\xc3\xa9", "\xc3\x80", "\xff\xfe", "\xe2\x82\xac"])

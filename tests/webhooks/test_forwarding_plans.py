@@ -56,7 +56,7 @@ def rows_read() -> int:
 def test_a_claim_looks_at_what_waits_for_destinations_that_are_due(filled: Endpoint) -> None:
     with moments.hands() as ours:
         before = rows_read()
-        assert len(ours.later().claim()) == 1
+        assert len(ours.later().claim(told=False)) == 1
         ours.connection.close()
     assert rows_read() - before < 10 * WAITING
 

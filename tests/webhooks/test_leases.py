@@ -100,21 +100,42 @@ class TestLease:
         attempt = Attempt.objects.get(delivery=lost.delivery_id)
         assert "may have arrived" in attempt.error
         again = theirs.one()
-        assert (again.delivery_id, again.number, again.tries) == (lost.delivery_id, 2, 2)
+        # Who was killed has not tried: a replay to a URL, which is tried once, goes again.
+        assert (again.delivery_id, again.number, again.tries) == (lost.delivery_id, 2, 1)
 
-    def test_an_outcome_after_that_is_on_record_and_changes_nothing(
+    def test_an_outcome_after_that_counts_where_nobody_has_claimed_it_since(
+        self, endpoint: Endpoint, ours: Hands, theirs: Hands
+    ) -> None:
+        """As where PostgreSQL was away for longer than the lease."""
+        there = destination(endpoint)
+        captured(endpoint)
+        late = ours.one()
+        theirs.later(100).put_back()
+        ours.later(100).good(late)
+        assert states(there) == ["delivered"]
+        assert theirs.claim() == []
+
+    def test_an_outcome_after_that_is_on_record_and_changes_nothing_where_somebody_has(
         self, endpoint: Endpoint, ours: Hands, theirs: Hands
     ) -> None:
         there = destination(endpoint)
         captured(endpoint)
         late = ours.one()
         theirs.later(100).put_back()
-        ours.later(100).good(late)
-        assert states(there) == ["pending"]
         theirs.one()
-        ours.good(late)
+        ours.later(100).good(late)
         assert states(there) == ["delivering"]
-        assert Attempt.objects.filter(status=200, number=1).count() == 2
+        assert Attempt.objects.filter(status=200, number=1).count() == 1
+
+    def test_of_one_that_is_tried_again_and_again_the_newest_attempts_stay(
+        self, endpoint: Endpoint, ours: Hands
+    ) -> None:
+        destination(endpoint)
+        captured(endpoint)
+        for _ in range(33):
+            ours.bad(ours.later(100).one())
+        numbers = Attempt.objects.order_by("number").values_list("number", flat=True)
+        assert list(numbers) == list(range(4, 34))
 
     def test_recorded_twice_it_is_one_attempt(self, endpoint: Endpoint, ours: Hands) -> None:
         """As where a connection breaks after the commit."""

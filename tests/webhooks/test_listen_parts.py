@@ -101,8 +101,15 @@ def test_path_and_query_go_behind_those_of_the_url(url: str, path: str, query: s
 @pytest.mark.parametrize("place", ["method", "path", "query"])
 @pytest.mark.parametrize("evil", ["a\r\nX: y", "a\nb", "a\0"])
 def test_a_line_break_in_a_head_is_never_sent(place: str, evil: str) -> None:
+    given = f"/{evil}" if place == "path" else evil
     with pytest.raises(ValueError, match="line break"):
-        Forward("http://localhost", 1, SERVER).head(request(**{place: evil}))
+        Forward("http://localhost", 1, SERVER).head(request(**{place: given}))
+
+
+def test_what_could_pass_for_an_address_is_no_target() -> None:
+    """A server on this machine that is a proxy too would fetch it."""
+    head = Forward("http://localhost", 1, SERVER).head(request(path="http://169.254.169.254/webhook%2Freceive/key"))
+    assert head.startswith(b"POST / HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,27 @@ class TestRelayed:
 
     def test_lines_of_one_name_become_one_and_odd_values_none(self) -> None:
         pairs = [("Vary", "A"), ("vary", "B"), ("X-Odd", "a\x01b"), ("X-Latin", "caf\xe9"), ("Content-Type", "a/b\x7f")]
-        headers = dict(answers.relayed(200, pairs, b"", "POST").headers)
+        headers = dict(answers.relayed(200, pairs, b"", "POST", "http://there.example/").headers)
         assert headers["vary"] == "A, B"
         assert "X-Odd" not in headers
         assert headers["X-Latin"] == "caf\xe9"
         assert headers["Content-Type"] == "application/octet-stream"
+
+    @pytest.mark.parametrize(
+        ("given", "sent"),
+        [
+            ("/admin/", "https://there.example/admin/"),
+            ("next?a=1", "https://there.example/hooks/next?a=1"),
+            ("//other.example/", "https://other.example/"),
+            ("https://other.example/x", "https://other.example/x"),
+            ("javascript:alert(1)", None),
+            ("https://a@there.example/", None),
+            ("http://[", None),
+        ],
+    )
+    def test_a_location_leads_where_the_destination_meant(self, given: str, sent: str | None) -> None:
+        answer = answers.relayed(302, [("Location", given)], b"", "POST", "https://there.example/hooks/orders")
+        assert dict(answer.headers).get("Location") == sent
 
     @pytest.mark.parametrize(
         ("method", "status", "body"), [("HEAD", b"200 OK", b""), ("POST", b"204 None", b""), ("GET", b"304 Same", b"")]
@@ -201,10 +217,8 @@ class TestOwnAnswer:
             inbox.done(inbox.listed()[0])
         assert inbox.send().status_code == 218
 
-    def test_where_too_many_wait_already(
-        self, inbox: Forwarding, there: Receiver, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(proxy, "_waiting", threading.BoundedSemaphore(0))
+    def test_where_too_many_wait_already(self, inbox: Forwarding, there: Receiver, settings: Any) -> None:
+        couriers.to_loopback(settings, proxied=0)
         inbox.to(there)
         request_id = own(inbox, inbox.send())
         assert there.requests == []

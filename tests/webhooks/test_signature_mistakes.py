@@ -318,6 +318,15 @@ def test_twilio_that_knows_another_url(signed_for: str, host: str, words: str) -
     assert words in says(CONFIGS["twilio"], there)
 
 
+def test_twilio_fields_beyond_those_that_are_read_do_not_verify() -> None:
+    """They were not signed, and a consumer would read them."""
+    sent = message(b"From=%2B1", content_type=FORM)
+    pairs = sign(CONFIGS["twilio"], sent, URL, moment(NOW))
+    longer = sent.body + b"&" * 1001 + b"Amount=1000000"
+    there = Message(sent.method, sent.target, sent.version, (*sent.headers, *pairs), longer)
+    assert code(CONFIGS["twilio"], there) == "signature_mismatch"
+
+
 def test_a_host_that_is_no_name_is_not_repeated() -> None:
     sent = message(b"a=1", ("Host", "<script>\x85"), ("X-Twilio-Signature", "AAAA"), content_type=FORM)
     assert code(CONFIGS["twilio"], sent) == "signature_mismatch"

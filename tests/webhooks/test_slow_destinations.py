@@ -93,11 +93,11 @@ def test_bodies_in_memory_have_a_limit_and_it_comes_back(settings: Settings, mon
             inbox.to(good, f"/{number}")
         request_id = inbox.sent(body=b"x" * 600_000)
         wait_for(lambda: len(began) == 2, what="two to be sent")
-        wait_for(lambda: courier._bytes == 1_200_000, what="their bodies to be counted")
+        wait_for(lambda: courier._load.bytes == 1_200_000, what="their bodies to be counted")
         assert Delivery.objects.filter(state=DeliveryState.PENDING).count() == 1
         go.set()
         assert {one["state"] for one in inbox.done(request_id)} == {"delivered"}
-        wait_for(lambda: courier._bytes == 0, what="the room to be given back")
+        wait_for(lambda: courier._load.bytes == 0, what="the room to be given back")
 
 
 def test_a_body_is_freed_when_it_is_sent_and_not_when_the_answer_comes(
@@ -117,7 +117,7 @@ def test_a_body_is_freed_when_it_is_sent_and_not_when_the_answer_comes(
         inbox.to(hanging)
         request_id = inbox.sent(body=b"x" * 100_000)
         wait_for(lambda: held.began, what="it to arrive")
-        wait_for(lambda: courier._bytes == 0, what="the room to be given back")
+        wait_for(lambda: courier._load.bytes == 0, what="the room to be given back")
         gc.collect()
         wait_for(lambda: kept[0]() is None, seconds=3, what="the body to be freed")
         held.go.set()

@@ -389,7 +389,9 @@ class Forward:
 
     def target(self, request: Request) -> str:
         """Path and query: what the request has below the receive URL, behind our own."""
-        path = self._path.rstrip("/") + request.path if request.path else self._path
+        # A server that is a proxy too would take anything else for an address.
+        below = request.path if request.path.startswith("/") else ""
+        path = self._path.rstrip("/") + below if below else self._path
         query = "&".join(part for part in (self._query, request.query[1:]) if part)
         return (path or "/") + (f"?{query}" if query or request.query else "")
 

@@ -24,7 +24,7 @@ in a row on it rests, twice as long each time, up to a minute: a circuit breaker
 Any answer that is no sign of trouble closes it.
 
 webhooks_put_back(…) returns deliveries whose lease ran out, because who had them was killed; and has destinations
-looked at that have something due which nobody was told of, because who was told was killed. A destination may be
+looked at that have had something due for so long that nobody can have been told of it. A destination may be
 deleted at any time, in a transaction that locks nothing else: what is to wait for it then is dead.
 """
 
@@ -201,7 +201,8 @@ BEGIN
     );
     looked_at := looked_at || array(
         SELECT d.id FROM webhooks_destination d
-        WHERE d.endpoint_id = ANY (told) AND d.enabled AND d.listed AND d.id <> ALL (looked_at)
+        WHERE d.endpoint_id = ANY (told) AND d.endpoint_id <> ALL (full_)
+        AND d.enabled AND d.listed AND d.id <> ALL (looked_at)
         AND (d.rests_until IS NULL OR d.rests_until <= moment)
         FOR UPDATE SKIP LOCKED
     );
@@ -320,6 +321,11 @@ BEGIN
     WHERE v.id = u.id AND v.state IN ('delivering', 'pending') AND v.attempts = u.number;
     DELETE FROM webhooks_attempt a USING unnest(deliveries, numbers) u (id, number)
     WHERE u.number > 30 AND a.delivery_id = u.id AND a.number <= u.number - 30;
+    -- Of the others only the newest keep what was answered, which is long.
+    UPDATE webhooks_attempt a SET answer_headers = '[]', answer_body = '', answer_truncated = true
+    FROM unnest(deliveries, numbers) u (id, number)
+    WHERE u.number > 5 AND a.delivery_id = u.id AND a.number <= u.number - 5
+        AND NOT (a.answer_headers = '[]' AND a.answer_body = '');
     PERFORM FROM webhooks_destination d
     WHERE d.id IN (SELECT v.destination_id FROM webhooks_delivery v WHERE v.id = ANY (there)) ORDER BY d.id FOR UPDATE;
     PERFORM webhooks_end_orphans(there, moment);
@@ -373,7 +379,7 @@ $$
 """
 
 _PUT_BACK = """
-CREATE FUNCTION webhooks_put_back(most int, moment timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION webhooks_put_back(most int, untold_for interval, moment timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     lapsed uuid[];
 BEGIN
@@ -400,7 +406,7 @@ BEGIN
         SELECT o.id FROM webhooks_destination o
         WHERE o.wake_at IS NULL AND o.enabled AND EXISTS (
             SELECT FROM webhooks_delivery v WHERE v.destination_id = o.id AND v.state = 'pending'
-            AND v.next_at < moment - interval '5 s')
+            AND v.next_at <= moment - untold_for)
         ORDER BY o.id FOR UPDATE SKIP LOCKED
     );
     IF FOUND OR lapsed <> '{}' THEN
@@ -455,5 +461,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_END_ORPHANS, "DROP FUNCTION webhooks_end_orphans(uuid[], timestamptz)"),
         migrations.RunSQL(_DELETED, "DROP FUNCTION webhooks_delivery_deleted() CASCADE"),
         migrations.RunSQL(_RECORD, "DROP FUNCTION webhooks_record"),
-        migrations.RunSQL(_PUT_BACK, "DROP FUNCTION webhooks_put_back(int, timestamptz)"),
+        migrations.RunSQL(_PUT_BACK, "DROP FUNCTION webhooks_put_back"),
     ]

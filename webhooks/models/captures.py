@@ -127,8 +127,14 @@ class CapturedRequest(models.Model):
 
 
 def path_below_key(target: str) -> str:
-    """What a receive URL's target has below the key, without the query; percent-encoding left as it is."""
-    return _BELOW_KEY.sub("", target.partition("?")[0], count=1)
+    """What a receive URL's target has below the key, without the query; percent-encoding left as it is.
+
+    Empty, or begins with a slash. Where a sender has percent-encoded the way to the key, nothing is below it: what
+    stands there could pass for another host, behind a destination's URL.
+    """
+    path = target.partition("?")[0]
+    found = _BELOW_KEY.match(path)
+    return path[found.end() :] if found else ""
 
 
 def first_id(moment: datetime) -> UUID:
