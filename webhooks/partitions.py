@@ -83,15 +83,16 @@ def drop_one() -> str | None:
     Not inside a transaction. Killed in between it leaves a partition whose detachment is pending, or a table that is
     no partition: the next call goes on from there.
     """
-    over = _over()
-    if not over:
+    if not _over():
         return None
     with connection.cursor() as cursor:
         cursor.execute(_LOCK)
         if cursor.fetchone() != (True,):
             return None
         try:
-            return _drop(over[0])
+            # Whoever had the lock before has dropped one since.
+            over = _over()
+            return _drop(over[0]) if over else None
         finally:
             cursor.execute(_UNLOCK)
 

@@ -107,6 +107,21 @@ def test_a_table_that_was_left_without_a_parent_is_dropped(old: str) -> None:
     assert old not in existing()
 
 
+def test_a_day_that_another_instance_drops_after_it_was_seen_is_not_dropped_again(
+    old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = partitions._over
+
+    def then_another_comes() -> list[partitions.Partition]:
+        seen = look()
+        monkeypatch.setattr(partitions, "_over", look)
+        assert partitions.drop_one() == f"dropped the requests of {today() - 10 * DAY}"
+        return seen
+
+    monkeypatch.setattr(partitions, "_over", then_another_comes)
+    assert partitions.drop_one() is None
+
+
 def test_two_instances_share_the_work(old: str) -> None:
     for days in range(11, 17):
         make(today() - days * DAY)
