@@ -92,7 +92,6 @@ class Claims:
         self._told.update(UUID(endpoint) for endpoint in payloads if endpoint)
 
     def close(self) -> None:
-        self._ear.close()
         self._connection.close()
 
 

@@ -1,6 +1,6 @@
 """Waiting on a connection for notifications, and for whoever wakes us from another thread."""
 
-import selectors
+import select
 import socket
 from typing import Any
 
@@ -44,21 +44,19 @@ class Ear:
         self._told: list[str] = []
         # Those that come while a statement runs.
         connection.add_notify_handler(lambda notify: self._told.append(notify.payload))
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(connection.fileno(), selectors.EVENT_READ)
-        self._selector.register(waker.ear, selectors.EVENT_READ)
+        # Not a selector: under gevent it watches between two waits too, and the loop turns without a rest for as long
+        # as there is something to read that nobody reads.
+        self._poll = select.poll()
+        self._poll.register(connection.fileno(), select.POLLIN)
+        self._poll.register(waker.ear, select.POLLIN)
         connection.execute(f"LISTEN {channel}")
-
-    def close(self) -> None:
-        """The connection stays open."""
-        self._selector.close()
 
     def wait(self, seconds: float) -> list[str]:
         """The payloads of notifications; waits for one, for the waker, or for so long."""
-        if not self._told and self._selector.select(seconds):
+        if not self._told and self._poll.poll(seconds * 1000):
             self._waker.hush()
-            # libpq takes in what has come, without waiting. Connection.notifies() would make a selector and look again,
-            # and does not go together with a handler.
+            # libpq takes in what has come, without waiting. Connection.notifies() would look for it once more, and does
+            # not go together with a handler.
             self._connection.pgconn.consume_input()
             while notify := self._connection.pgconn.notifies():
                 self._told.append(notify.extra.decode())

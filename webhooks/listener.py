@@ -47,7 +47,6 @@ class Listener:
         self._ear = Ear(connection, waker, CHANNEL)
 
     def close(self) -> None:
-        self._ear.close()
         self._connection.close()
 
     def wait(self, seconds: float) -> list[str]:
