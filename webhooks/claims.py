@@ -21,7 +21,8 @@ from webhooks.models.captures import path_below_key
 CHANNEL = "instantlite_deliveries"
 # A statement that is stuck is given up: its transaction is undone, and what it claimed is claimed again. Nor is a
 # commit waited for (PostgreSQL manual, 28.4, asynchronous commit): what it did last is undone by a crash of PostgreSQL.
-SETTINGS = "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=off -c TimeZone=UTC"
+# Plans are kept for as long as the connection, and made while there is next to nothing in the tables.
+SETTINGS = "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=off -c TimeZone=UTC -c enable_seqscan=off"
 
 _CLAIM = "SELECT * FROM webhooks_claim(%b::uuid[], %b::uuid[], %s, %s, %s, %s, %s, clock_timestamp())"
 _NEXT = "SELECT least(min(wake_at), now() + interval '1 h') - clock_timestamp() FROM webhooks_destination"

@@ -30,7 +30,8 @@ FROM webhooks_capture(
 """
 
 # A batch that waits for a lock, or a server that is stuck: given up, which undoes it, and tried again.
-_SETTINGS = "-c statement_timeout=10s -c lock_timeout=3s"
+# Plans are kept for as long as the connection, and made while there is next to nothing in the tables.
+_SETTINGS = "-c statement_timeout=10s -c lock_timeout=3s -c enable_seqscan=off"
 
 
 class NotCommitted(Exception):
