@@ -20,6 +20,8 @@ class EventClient:
         where = urlsplit(base)
         self.last_id = last_id
         self.retry_ms: int | None = None
+        # How often it was told so.
+        self.retries = 0
         self.comments = 0
         self._connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=timeout)
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
@@ -75,6 +77,7 @@ class EventClient:
             self.last_id = value.strip()
         elif field == "retry":
             self.retry_ms = int(value)
+            self.retries += 1
         elif not field and line != "\n":
             self.comments += 1
         return line
