@@ -20,7 +20,7 @@ _NEWEST_COUNTS = 0.3
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
 # Deliveries a second; the least is also a share of what is taken in.
 _LEAST, _MOST = 10.0, 4000.0
-_LEAST_SHARE = 0.08
+_LEAST_SHARE = 0.05
 _LOOK_SECONDS = 0.05
 # So long's worth of deliveries may start at once.
 _BURST_SECONDS = 0.1
