@@ -1,18 +1,14 @@
 """The pages of what inboxes have captured: hostile bytes, shown as text and in pieces."""
 
-import uuid
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import BinaryField, F, Func, QuerySet, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from instantlite.admin.actions import Act, ActingAdmin, Outcome, in_list, on_page, refused
-from instantlite.admin.display import NOTHING, block, moment, size
-from instantlite.admin.lists import BoundedList, BoundedPaginator, TextFilter
+from instantlite.admin.display import NOTHING, block, moment, mono, size
+from instantlite.admin.lists import BoundedList, BoundedPaginator, IdFilter, id_of
 from webhooks import charsets, endpoints
 from webhooks.models import CapturedRequest
 from webhooks.preview import PREVIEW_BYTES, preview
@@ -36,16 +32,14 @@ DELETE = Act(
 )
 
 
-class InboxFilter(TextFilter):
+class InboxFilter(IdFilter):
     """The index has the requests of an inbox side by side, in order."""
 
     title = "inbox"
     parameter_name = "endpoint"
     placeholder = "Id of an inbox"
 
-    def matching(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
-        endpoint_id = _uuid(typed)
-        return queryset.filter(endpoint_id=endpoint_id) if endpoint_id else queryset.none()
+    column = "endpoint_id"
 
 
 class NewestPaginator(BoundedPaginator):
@@ -82,7 +76,7 @@ class CapturedRequestAdmin(ActingAdmin[CapturedRequest], BoundedList[CapturedReq
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> CapturedRequest | None:
         """With the headers and, as `start`, the first PREVIEW_BYTES of the body: the rest stays on the disk."""
-        request_id = _uuid(object_id)
+        request_id = id_of(object_id)
         start = Func(F("body"), Value(1), Value(PREVIEW_BYTES), function="substring", output_field=BinaryField())
         rows = CapturedRequest.objects.defer("body").annotate(start=start)
         return rows.filter(pk=request_id).first() if request_id else None
@@ -93,7 +87,7 @@ class CapturedRequestAdmin(ActingAdmin[CapturedRequest], BoundedList[CapturedReq
         """An id and nothing else: to look through the bodies of all inboxes is to read them all."""
         if not search_term.strip():
             return queryset, False
-        request_id = _uuid(search_term.strip())
+        request_id = id_of(search_term.strip())
         return (queryset.filter(pk=request_id) if request_id else queryset.none()), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -113,7 +107,7 @@ class CapturedRequestAdmin(ActingAdmin[CapturedRequest], BoundedList[CapturedReq
 
     @admin.display(description="target")
     def below_key(self, row: CapturedRequest) -> str:
-        return _mono(charsets.wire(row.below_key))
+        return mono(charsets.wire(row.below_key))
 
     @admin.display(description="content type")
     def kind(self, row: CapturedRequest) -> str:
@@ -156,14 +150,3 @@ class CapturedRequestAdmin(ActingAdmin[CapturedRequest], BoundedList[CapturedReq
     def body_start(self, row: CapturedRequest) -> str:
         shown = preview(row.with_body(bytes(getattr(row, "start", b""))), row.size)
         return block(shown.text, wrap=not shown.is_hex) if shown.text else NOTHING
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
-
-
-def _mono(text: str) -> SafeString:
-    return format_html('<span class="font-mono" style="overflow-wrap: anywhere">{}</span>', text)

@@ -17,8 +17,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from instantlite.admin.actions import Act, ActingAdmin, Outcome, in_list, on_page, refused
-from instantlite.admin.display import NOTHING, badge, block, moment
-from instantlite.admin.lists import BoundedList, TextFilter
+from instantlite.admin.display import NOTHING, badge, block, moment, mono
+from instantlite.admin.lists import BoundedList, IdFilter, id_of
 from webhooks import charsets, deliveries, destinations
 from webhooks.admin_captures import InboxFilter, NewestPaginator
 from webhooks.forwarding_shapes import filter_shown
@@ -77,16 +77,14 @@ RETRY = Act(
 )
 
 
-class DestinationFilter(TextFilter):
+class DestinationFilter(IdFilter):
     """The whole id of one."""
 
     title = "destination"
     parameter_name = "destination"
     placeholder = "Id of a destination"
 
-    def matching(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
-        key = _uuid(typed)
-        return queryset.filter(destination_id=key) if key else queryset.none()
+    column = "destination_id"
 
 
 class ById(BoundedList[Any]):
@@ -104,7 +102,7 @@ class ById(BoundedList[Any]):
         """By each column in turn: one condition with OR would be answered by no index."""
         if not search_term.strip():
             return queryset, False
-        key = _uuid(search_term.strip())
+        key = id_of(search_term.strip())
         for column in self.searched if key else ():
             found = queryset.filter(**{column: key})
             if found.exists():
@@ -115,7 +113,7 @@ class ById(BoundedList[Any]):
         return lookup in self.asked_by
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        key = _uuid(object_id)
+        key = id_of(object_id)
         return self.get_queryset(request).filter(pk=key).first() if key else None
 
 
@@ -146,7 +144,7 @@ class DestinationAdmin(ActingAdmin[Destination], ById):
 
     @admin.display(description="URL")
     def to(self, row: Destination) -> str:
-        return _mono(row.url)
+        return mono(row.url)
 
     @admin.display(description="state")
     def mood(self, row: Destination) -> str:
@@ -209,7 +207,7 @@ class DeliveryAdmin(ActingAdmin[Delivery], ById):
 
     @admin.display(description="URL")
     def to(self, row: Delivery) -> str:
-        return _mono(row.url) if row.url else NOTHING
+        return mono(row.url) if row.url else NOTHING
 
     @admin.display(description="state")
     def status(self, row: Delivery) -> str:
@@ -262,17 +260,6 @@ def _attempts(row: Delivery) -> Iterator[SafeString]:
         head = "\n".join(charsets.wire(f"{name}: {value}") for name, value in pairs)
         text = "\n".join(part for part in (line, attempt.error, head) if part)
         yield block(f"{text}\n\n{body.text}\n" if body.text else f"{text}\n", wrap=not (body.text and body.is_hex))
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
-
-
-def _mono(text: str) -> SafeString:
-    return format_html('<span class="font-mono" style="overflow-wrap: anywhere">{}</span>', text)
 
 
 def _link(model: str, key: uuid.UUID) -> SafeString:

@@ -54,7 +54,7 @@ class Claimed:
     """A delivery in this process's hands, a row of webhooks_claim() (migration 0003).
 
     `number` counts its attempts, this one included, `tries` those since somebody last asked. `message` is None where
-    the request is gone. `failures` are the destination's, in a row, before this attempt.
+    the request is gone.
     """
 
     delivery_id: UUID

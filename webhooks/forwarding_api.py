@@ -1,6 +1,6 @@
 """The API that sends on: destinations, deliveries, replays."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from rest_framework.decorators import action
@@ -170,8 +170,6 @@ class DeliveryViewSet(ForwardingViewSet):
 @forwarding_docs.replays
 class ReplayViewSet(ForwardingViewSet):
     """Sending captured requests again."""
-
-    with_url: ClassVar[frozenset[str]] = frozenset()
 
     def get_content_negotiator(self) -> Negotiation:
         return OwnParameters()

@@ -49,6 +49,11 @@ def size(in_bytes: int | None) -> str:
     return NOTHING if in_bytes is None else str(filesizeformat(in_bytes)).replace("\xa0", " ")
 
 
+def mono(text: str) -> SafeString:
+    """Text of somebody else's, in letters of one width, broken wherever a line ends."""
+    return format_html('<span class="font-mono" style="overflow-wrap: anywhere">{}</span>', text)
+
+
 def block(text: str, *, wrap: bool = True) -> SafeString:
     """Lines of text as they are, a stranger's too; longer ones are broken, or scrolled to where columns matter."""
     broken = "white-space: pre-wrap; overflow-wrap: anywhere"

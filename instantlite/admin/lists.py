@@ -1,5 +1,6 @@
 """Long lists that stay fast: a bounded count, and filters whose choices are ours, never the table's."""
 
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -107,6 +108,24 @@ class OwnerFilter(TextFilter):
         # A whole fingerprint is an equality, which the index answers.
         whole = len(typed) == FINGERPRINT_LENGTH
         return queryset.filter(fingerprint=typed) if whole else queryset.filter(fingerprint__startswith=typed)
+
+
+class IdFilter(TextFilter):
+    """The whole id that stands in a column, named `column`."""
+
+    column: str
+
+    def matching(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
+        key = id_of(typed)
+        return queryset.filter(**{self.column: key}) if key else queryset.none()
+
+
+def id_of(text: str) -> uuid.UUID | None:
+    """The id that somebody typed, or that a URL holds; None for anything else."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 class BoundedList(ModelAdmin[Row]):

@@ -11,6 +11,7 @@ from django.test import Client
 from tests.ratelimit.conftest import own_redis, with_redis
 from tests.service import Service
 from tests.webhooks import sending
+from tests.webhooks.moments import Hands, hands
 from webhooks import partitions, stream, views
 from webhooks.ingest import Ingest
 from webhooks.ingest import ingest as shared
@@ -54,6 +55,20 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(stream, "hub", hub)
     yield hub
     hub.end()
+
+
+@pytest.fixture
+def ours(transactional_db: None) -> Iterator[Hands]:
+    """A courier's connection."""
+    with hands() as made:
+        yield made.later()
+
+
+@pytest.fixture
+def theirs(transactional_db: None) -> Iterator[Hands]:
+    """Another courier's."""
+    with hands() as made:
+        yield made.later()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -52,8 +52,6 @@ def running() -> Iterator[Courier]:
 @dataclass
 class Forwarding(Inbox):
     """An inbox, its destinations, and what became of its requests."""
-
-    made: list[dict[str, Any]] = field(default_factory=list)
 
     def to(self, receiver: Receiver | str, path: str = "/hooks", **wanted: Any) -> dict[str, Any]:
         """A destination at a receiver."""

@@ -1,19 +1,9 @@
 """The circuit breaker: a destination in trouble is left alone, longer each time, and tried with one request."""
 
-from collections.abc import Iterator
-
-import pytest
-
-from tests.webhooks.moments import SECOND, Hands, captured, destination, hands
+from tests.webhooks.moments import SECOND, Hands, captured, destination
 from webhooks import destinations, replay
 from webhooks.forward import Outcome
 from webhooks.models import CapturedRequest, DeliveryState, Destination, Endpoint
-
-
-@pytest.fixture
-def ours(transactional_db: None) -> Iterator[Hands]:
-    with hands() as made:
-        yield made.later()
 
 
 def rest_of(there: Destination, ours: Hands) -> float:

@@ -1,9 +1,6 @@
 """Who holds a delivery: one process at a time, as many as a destination has room for, until its lease runs out."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-
-import pytest
 
 from tests.webhooks import moments
 from tests.webhooks.moments import Hands, captured, destination, hands, states
@@ -11,18 +8,6 @@ from webhooks import deliveries, destinations
 from webhooks.endpoints import delete_requests
 from webhooks.forward import Outcome
 from webhooks.models import Attempt, Delivery, DeliveryState, Destination, Endpoint
-
-
-@pytest.fixture
-def ours(transactional_db: None) -> Iterator[Hands]:
-    with hands() as made:
-        yield made.later()
-
-
-@pytest.fixture
-def theirs(transactional_db: None) -> Iterator[Hands]:
-    with hands() as made:
-        yield made.later()
 
 
 class TestRoom:

@@ -12,14 +12,16 @@ from django.test import Client
 
 from instantlite.resource import State
 from tests.webhooks.inbox import Inbox
+from tests.webhooks.page import BROWSER, EVIL, client, shown
+from tests.webhooks.page import form as post
 from webhooks import stream
 from webhooks.models import Endpoint
 
+__all__ = ["client"]
+
 pytestmark = pytest.mark.usefixtures("platform")
 
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><b hx-get=/evil>"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
-BROWSER = {"Accept": "text/html"}
 
 
 @pytest.fixture
@@ -27,28 +29,8 @@ def inbox(platform: None) -> Inbox:
     return Inbox(wish={"name": "orders"})
 
 
-@pytest.fixture
-def client() -> Client:
-    return Client(enforce_csrf_checks=True)
-
-
-def shown(client: Client, inbox: Inbox, path: str = "", status: int = 200, **headers: str) -> str:
-    """The page at a path below the inbox's."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = client.get(f"/webhooks/{inbox.token}{path}", headers={**BROWSER, **named})
-    assert answer.status_code == status, answer.content
-    return answer.content.decode()
-
-
 def pane(client: Client, inbox: Inbox, path: str, status: int = 200) -> str:
     return shown(client, inbox, path, status, HX_Request="true", HX_Target="pane")
-
-
-def post(client: Client, inbox: Inbox, path: str, **fields: Any) -> Any:
-    """A form as a browser sends it: with the token that the page holds."""
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', shown(client, inbox))
-    assert token
-    return client.post(f"/webhooks/{inbox.token}{path}", {"csrfmiddlewaretoken": token[1], **fields}, headers=BROWSER)
 
 
 def test_the_list_and_what_to_send_where_are_there_without_a_script(client: Client, inbox: Inbox) -> None:

@@ -1,25 +1,11 @@
 """Strict order: one at a time, the oldest first, and none before the one that precedes it is delivered or dead."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.webhooks.moments import Hands, captured, destination, hands, states
+from tests.webhooks.moments import Hands, captured, destination, states
 from webhooks import deliveries, destinations, replay
 from webhooks.forward import Outcome
 from webhooks.models import CapturedRequest, Delivery, DeliveryState, Endpoint
-
-
-@pytest.fixture
-def ours(transactional_db: None) -> Iterator[Hands]:
-    with hands() as made:
-        yield made.later()
-
-
-@pytest.fixture
-def theirs(transactional_db: None) -> Iterator[Hands]:
-    with hands() as made:
-        yield made.later()
 
 
 def test_the_next_goes_when_the_one_before_is_delivered(endpoint: Endpoint, ours: Hands, theirs: Hands) -> None:
